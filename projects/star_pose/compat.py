@@ -1,83 +1,212 @@
 """The cures of upstream faults, to be applied before mmpose is imported.
 
-Each function cures one fault, says which, and does nothing where the fault is absent.
+Each function cures one fault, says which, and does nothing where the fault is absent. Importing
+``star_pose`` applies them all; a config's ``custom_imports`` is early enough, because MMEngine
+imports those modules before it imports the default scope.
 """
 
 import importlib.machinery
+import importlib.metadata
 import importlib.util
-import pathlib
 import sys
 import types
 
-__all__ = ['apply']
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+__all__ = [
+    'SUPPORTED_VERSIONS',
+    'allow_checkpoint_types',
+    'apply',
+    'check_versions',
+    'declare_torchvision_ops',
+    'restricted_getattr',
+    'stub_mmcv_ops',
+]
+
+# Tested: the pins of requirements/. The upper bounds are upstream's own (mmdet refuses mmcv 2.2) or
+# known faults (xtcocotools is built against NumPy 1; mmengine 0.11 changed the config resolution).
+SUPPORTED_VERSIONS = {
+    'numpy': '>=1.23,<2',
+    'torch': '>=2.1',
+    'torchvision': '>=0.16',
+    'mmengine': '>=0.10.3,<0.11',
+    'mmcv': '>=2.0.1,<2.2',
+    'mmdet': '>=3.2,<3.4',
+    'mmpose': '>=1.3.1,<1.4',
+}
+
+# What a distribution may be called besides its name: mmcv-lite is mmcv without compiled ops.
+_OTHER_NAMES = {'mmcv': ('mmcv-lite',)}
 
 _TORCHVISION_SCHEMAS = (
     'nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
     'qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
-    'roi_align(Tensor input, Tensor rois, float spatial_scale, int pooled_height, int pooled_width, '
-    'int sampling_ratio, bool aligned) -> Tensor',
+    'roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, '
+    'SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor',
 )
+_declared = []  # schemas live as long as their Library object
+
+# What mmengine's HistoryBuffer pickles as ``getattr(HistoryBuffer, name)``.
+_HISTORY_STATISTICS = ('min', 'max', 'current', 'mean')
+
+
+def check_versions(supported: dict[str, str] = SUPPORTED_VERSIONS) -> None:
+    """Refuse an environment whose packages are missing or out of the supported ranges.
+
+    Upstream refuses some of them too, but by an assertion deep in its own import, and NumPy 2 by
+    a binary incompatibility that does not name NumPy. Does nothing when all versions fit.
+
+    Args:
+        supported: From the name of a distribution to its version specifier.
+
+    Raises:
+        ImportError: Names the installed and the supported version of every misfit, and the one
+            command that fixes them.
+    """
+    faults, fixes = [], []
+    for name, ranges in supported.items():
+        installed, found_name = _installed_version(name)
+        if installed is None:
+            faults.append(f'{name} is not installed, supported is {ranges}')
+        elif not SpecifierSet(ranges).contains(Version(installed), prereleases=True):
+            faults.append(f'{found_name} {installed} is installed, supported is {ranges}')
+        else:
+            continue
+        fixes.append(f"'{found_name}{ranges}'")
+    if faults:
+        raise ImportError(
+            f'star_pose does not work with this environment: {"; ".join(faults)}. '
+            f'Fix it with: {sys.executable} -m pip install {" ".join(fixes)}'
+        )
+
+
+def _installed_version(name: str) -> tuple[str | None, str]:
+    """The version of a distribution under one of its names, and that name; without import."""
+    candidates = (name, *_OTHER_NAMES.get(name, ()))
+    for candidate in candidates:
+        try:
+            return importlib.metadata.version(candidate), candidate
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None, candidates[-1]
 
 
 def stub_mmcv_ops() -> None:
     """Let mmpose import ``mmcv.ops`` under mmcv-lite, which has no compiled ops.
 
-    MMPose 1.3.2 imports ``mmcv.ops`` at import time. A placeholder ``mmcv._ext`` whose every attribute is a function
-    that raises makes the import pass. Does nothing when the compiled extension is installed.
+    MMPose 1.3.2 and MMDetection 3.2.0 import ``mmcv.ops`` at import time and fail with "No module
+    named 'mmcv._ext'". A placeholder of that name whose every attribute is a function that raises
+    lets them pass; calling an op then says what is missing. Does nothing when the compiled
+    extension is installed.
     """
     if 'mmcv._ext' in sys.modules or importlib.util.find_spec('mmcv._ext') is not None:
         return
 
-    class _MissingOps(types.ModuleType):
+    class MissingOps(types.ModuleType):
         def __getattr__(self, name: str):
-            if name.startswith('__'):
-                raise AttributeError(name)
+            if name.startswith('__'):  # inspection must see an ordinary module
+                raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
 
             def missing_op(*args, **kwargs):
                 raise RuntimeError(
-                    f'mmcv op "{name}" is not compiled: mmcv-lite is installed. Install mmcv 2.1.0 with ops to use it.'
+                    f'mmcv op {name!r} is not compiled: mmcv-lite is installed. Install mmcv '
+                    f'{SUPPORTED_VERSIONS["mmcv"]}, which has compiled ops, to use it.'
                 )
 
             return missing_op
 
-    module = _MissingOps('mmcv._ext')
-    # mmengine's mmcv_full_available() looks the spec up and must go on to say False.
+    module = MissingOps('mmcv._ext')
+    # mmengine's mmcv_full_available() looks this spec up and must go on to say False.
     module.__spec__ = importlib.machinery.ModuleSpec('mmcv._ext', None)
     sys.modules['mmcv._ext'] = module
 
 
 def declare_torchvision_ops() -> None:
-    """Declare torchvision's op schemas where its native library cannot load beside a CPU-only torch.
+    """Declare torchvision's op schemas where its native library cannot load.
 
-    Otherwise ``import torchvision`` raises "operator torchvision::nms does not exist". The Python parts then work; native
-    ops do not. Does nothing when torchvision is imported already or its native library loads.
+    That is so beside a CPU-only torch of another build, and ``import torchvision`` then raises
+    "operator torchvision::nms does not exist". With the schemas the Python parts work; native ops
+    do not. Does nothing when torchvision is absent, imported already, or its library loads.
     """
     if 'torchvision' in sys.modules:
         return
+    package = importlib.util.find_spec('torchvision')
+    if package is None:
+        return
     import torch
 
-    spec = importlib.util.find_spec('torchvision')
-    if spec is None:
-        return
-    native = next(pathlib.Path(spec.submodule_search_locations[0]).glob('_C*.so'), None)
-    try:
-        if native is not None:
-            torch.ops.load_library(str(native))
+    native = importlib.machinery.PathFinder.find_spec('_C', package.submodule_search_locations)
+    if native is not None:
+        try:
+            torch.ops.load_library(native.origin)
             return
-    except OSError:
-        pass
+        except OSError:
+            # The fault itself: the library was linked against another build of torch.
+            native = None
     library = torch.library.Library('torchvision', 'FRAGMENT')
     for schema in _TORCHVISION_SCHEMAS:
         library.define(schema)
-    declare_torchvision_ops.library = library  # the schemas live as long as this object
+    _declared.append(library)
 
 
 def allow_checkpoint_types() -> None:
-    """Let torch >= 2.6 load MMEngine checkpoints restricted (weights_only)."""
+    """Let torch load MMEngine's checkpoints restricted, as torch >= 2.6 does by default.
+
+    MMEngine 0.10.7 writes its message hub into checkpoints: ``HistoryBuffer`` with NumPy arrays,
+    which the restricted unpickler refuses, so that test, resume and load_from fail. Exactly these
+    types are allowed. The pickles also name the builtin ``getattr``, which would let a crafted
+    file reach module globals; :func:`restricted_getattr` stands in for it. Does nothing where
+    torch cannot restrict by an allow-list with names (before 2.6, where it is not the default).
+    """
+    import torch
+
+    if Version(torch.__version__).release < (2, 6):
+        return
+    import numpy as np
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    dtypes = [kind for kind in vars(np.dtypes).values() if isinstance(kind, type)]
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            np.core.multiarray._reconstruct,
+            np.core.multiarray.scalar,
+            np.ndarray,
+            np.dtype,
+            *dtypes,
+            (restricted_getattr, 'builtins.getattr'),
+        ]
+    )
+
+
+def restricted_getattr(owner: type, name: str):
+    """Stand in for ``getattr`` while a checkpoint is unpickled.
+
+    Args:
+        owner: Must be mmengine's ``HistoryBuffer`` itself.
+        name: Must be one of its statistics: min, max, current or mean.
+
+    Returns:
+        function: The statistic.
+
+    Raises:
+        ValueError: The checkpoint asks for anything else, so MMEngine did not write it.
+    """
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    # Identity and exact str: a crafted pickle must not bring its own idea of equality.
+    if owner is HistoryBuffer and type(name) is str and name in _HISTORY_STATISTICS:
+        return getattr(owner, name)
+    raise ValueError(
+        f'refused: the checkpoint asks for attribute {name!r} of {owner!r}; only the statistics '
+        f'{_HISTORY_STATISTICS} of HistoryBuffer are allowed. Do not load files you do not trust.'
+    )
 
 
 def apply() -> None:
-    """Apply every cure once."""
+    """Check the versions, then apply every cure; a second call changes nothing."""
+    check_versions()
     stub_mmcv_ops()
     declare_torchvision_ops()
     allow_checkpoint_types()
