@@ -5,6 +5,6 @@ from . import compat
 compat.apply()
 
 from . import datasets, engine, evaluation, models, visualization  # noqa: E402
+from .version import __version__  # noqa: E402
 
-__all__ = ['datasets', 'engine', 'evaluation', 'models', 'visualization']
-__version__ = '0.1.0'
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'visualization']
