@@ -19,12 +19,13 @@ import time
 
 import filelock
 import numpy as np
-import star_pose  # noqa: F401  (applies the cures and registers the components)
 import torch
 from harness import describe_machine, write_result
 from mmengine.config import Config, DictAction
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+
+import star_pose  # noqa: F401  (applies the cures and registers the components)
 
 
 class LearningCurveHook(Hook):

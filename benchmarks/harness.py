@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ import torch
 __all__ = ['RESULTS', 'describe_machine', 'time_interleaved', 'write_result']
 
 RESULTS = pathlib.Path(__file__).parent / 'results'
+# A benchmark measures the checkout that it stands in, whatever is installed.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'projects'))
 
 
 def describe_machine() -> dict:
