@@ -1,8 +1,9 @@
-"""Read the HR target frame of a data sample, before or after the data preprocessor."""
+"""The HR crop of a data sample: its pixels, and where joints of the source image lie in it."""
 
+import numpy as np
 import torch
 
-__all__ = ['target_to_rgb']
+__all__ = ['image_to_crop', 'target_to_rgb']
 
 
 def target_to_rgb(image: torch.Tensor, img_norm_cfg: dict | None) -> torch.Tensor:
@@ -31,3 +32,21 @@ def target_to_rgb(image: torch.Tensor, img_norm_cfg: dict | None) -> torch.Tenso
         for key in ('mean', 'std')
     )
     return image.float() * std + mean
+
+
+def image_to_crop(keypoints: np.ndarray, metainfo: dict) -> np.ndarray:
+    """Map keypoints of the source image into the HR crop that the network saw.
+
+    The inverse of what ``TopdownPoseEstimator.add_pred_to_datasample`` does to predictions; like
+    that, it spreads the box over ``input_size`` pixels, so that under a UDP affine the result is
+    off by less than one HR pixel.
+
+    Args:
+        keypoints: (N, K, 2) in pixels of the source image.
+        metainfo: A data sample's, with ``input_center``, ``input_scale`` and ``input_size`` (w, h).
+
+    Returns:
+        (N, K, 2) in pixels of the crop.
+    """
+    centre, scale = np.asarray(metainfo['input_center']), np.asarray(metainfo['input_scale'])
+    return (keypoints - centre + scale / 2) / scale * np.asarray(metainfo['input_size'])

@@ -1,4 +1,4 @@
-"""From the tensors and coordinates of a data sample to RGB pictures and pixels of the crop."""
+"""From the tensors of a data sample to RGB pictures."""
 
 import numpy as np
 import torch
@@ -6,25 +6,7 @@ from mmpose.structures import PoseDataSample
 
 from ..evaluation.sr_frames import target_to_rgb
 
-__all__ = ['clip_to_rgb', 'hr_to_rgb', 'image_to_crop', 'sr_to_rgb']
-
-
-def image_to_crop(keypoints: np.ndarray, metainfo: dict) -> np.ndarray:
-    """Map keypoints of the source image into the HR crop that the network saw.
-
-    The inverse of what ``TopdownPoseEstimator.add_pred_to_datasample`` does to predictions; like
-    that, it spreads the box over ``input_size`` pixels, so that under a UDP affine the result is
-    off by less than one HR pixel.
-
-    Args:
-        keypoints: (N, K, 2) in pixels of the source image.
-        metainfo: A data sample's, with ``input_center``, ``input_scale`` and ``input_size`` (w, h).
-
-    Returns:
-        (N, K, 2) in pixels of the crop.
-    """
-    centre, scale = np.asarray(metainfo['input_center']), np.asarray(metainfo['input_scale'])
-    return (keypoints - centre + scale / 2) / scale * np.asarray(metainfo['input_size'])
+__all__ = ['clip_to_rgb', 'hr_to_rgb', 'sr_to_rgb']
 
 
 def clip_to_rgb(inputs: torch.Tensor) -> list[np.ndarray]:

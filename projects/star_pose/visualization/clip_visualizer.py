@@ -13,6 +13,7 @@ from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample
 from mmpose.visualization import PoseLocalVisualizer
 
+from ..evaluation.sr_frames import image_to_crop
 from .canvas import (
     frame_tile,
     put_text,
@@ -22,7 +23,7 @@ from .canvas import (
     text_size,
     titled,
 )
-from .clip_frames import clip_to_rgb, hr_to_rgb, image_to_crop, sr_to_rgb
+from .clip_frames import clip_to_rgb, hr_to_rgb, sr_to_rgb
 
 __all__ = ['ClipVisualizer']
 

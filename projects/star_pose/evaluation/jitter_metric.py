@@ -1,0 +1,129 @@
+"""How much the poses of a video shake."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+from mmpose.registry import METRICS
+
+__all__ = ['JitterMetric']
+
+
+@METRICS.register_module()
+class JitterMetric(BaseMetric):
+    """Acceleration of the predicted joints, and its error against the ground truth's.
+
+    The acceleration of a joint at frame t is its second difference p[t-1] - 2 p[t] + p[t+1], in
+    pixels of the source image per frame^2. Keys:
+
+    - ``accel_error``: mean length of the difference between predicted and true acceleration, over
+      the joints that are labelled in all three frames. The measure to compare methods by: it asks
+      for neither shaking nor smoothing away.
+    - ``accel``: mean length of the predicted acceleration, over all joints; needs no label.
+    - ``accel_gt``: the same of the ground truth, over the joints of ``accel_error``.
+
+    Only three *consecutive* frames of one track count: ``frame_id`` f-1, f and f+1 of the same
+    ``vid_id`` and ``track_id``. The sparse labels around the dense part of a PoseTrack sequence
+    are therefore left out, and the number of triples is logged.
+
+    "Learning 3D human dynamics from video", CVPR 2019, uses this error on 3-D joints.
+
+    Args:
+        score_thr: Predicted joints below this score in any of the three frames are left out of all
+            keys; None keeps all, as a method must not hide its shaking behind low scores.
+        collect_device: ``'cpu'`` or ``'gpu'``.
+        prefix: Of the keys; ``jitter`` by default.
+    """
+
+    default_prefix = 'jitter'
+
+    def __init__(
+        self,
+        score_thr: float | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ):
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.score_thr = score_thr
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the poses of a batch.
+
+        Args:
+            data_batch: Not read.
+            data_samples: Outputs of the model, with ``vid_id``, ``track_id``, ``frame_id`` and
+                ``pred_instances``; ``gt_instances.keypoints`` and ``keypoints_visible`` where
+                there is ground truth.
+
+        Raises:
+            ValueError: If a sample does not say which track and frame it belongs to.
+        """
+        for sample in data_samples:
+            missing = [key for key in ('vid_id', 'track_id', 'frame_id') if sample.get(key) is None]
+            if missing:
+                raise ValueError(
+                    f'{sample.get("img_path")}: the sample has no {", ".join(missing)}; '
+                    'JitterMetric follows tracks, so it needs a data set of labelled tracks and '
+                    'PackClipInputs'
+                )
+            gt, pred = sample.get('gt_instances', {}), sample['pred_instances']
+            predicted = np.asarray(pred['keypoints'], np.float64)[0]  # (K, 2)
+            kept = np.ones(len(predicted), bool)
+            if self.score_thr is not None:
+                kept = np.asarray(pred['keypoint_scores'])[0] >= self.score_thr
+            truth = np.full_like(predicted, np.nan)
+            if 'keypoints' in gt:
+                labelled = np.asarray(gt['keypoints_visible']).reshape(len(truth), -1)[:, 0] > 0
+                truth[labelled] = np.asarray(gt['keypoints'])[0][labelled]
+            key = (str(sample['vid_id']), int(sample['track_id']), int(sample['frame_id']))
+            self.results.append((key, np.where(kept[:, None], predicted, np.nan), truth))
+
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+        """Average the accelerations of all tracks.
+
+        Args:
+            results: Of all batches and ranks.
+
+        Returns:
+            ``accel_error``, ``accel`` and ``accel_gt`` in px/frame^2; NaN where no triple of frames
+            has the joints.
+
+        Raises:
+            ValueError: If a track occurs twice in a frame.
+        """
+        tracks = defaultdict(dict)
+        for (video, track, frame), predicted, truth in results:
+            if frame in tracks[video, track]:
+                raise ValueError(
+                    f'video {video}, frame {frame}: track {track} occurs twice; give every person '
+                    'of a frame a track id of its own'
+                )
+            tracks[video, track][frame] = np.stack([predicted, truth])  # (2, K, 2)
+
+        triples = [
+            poses[frame - 1] - 2 * poses[frame] + poses[frame + 1]
+            for poses in tracks.values()
+            for frame in poses
+            if frame - 1 in poses and frame + 1 in poses
+        ]
+        MMLogger.get_current_instance().info(
+            f'JitterMetric: {len(triples)} triples of consecutive frames in {len(tracks)} tracks'
+        )
+        if not triples:
+            return dict.fromkeys(('accel_error', 'accel', 'accel_gt'), float('nan'))
+        predicted, truth = np.stack(triples, axis=1)  # M x (2, K, 2) -> 2 x (M, K, 2)
+        both = np.isfinite(predicted).all(-1) & np.isfinite(truth).all(-1)
+        return {
+            'accel_error': _mean_length((predicted - truth)[both]),
+            'accel': _mean_length(predicted[np.isfinite(predicted).all(-1)]),
+            'accel_gt': _mean_length(truth[both]),
+        }
+
+
+def _mean_length(vectors: np.ndarray) -> float:
+    """Mean Euclidean length of (M, 2) vectors; NaN for M = 0."""
+    if not len(vectors):
+        return float('nan')
+    return float(np.linalg.norm(vectors, axis=-1).mean())
