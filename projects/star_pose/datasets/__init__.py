@@ -1,1 +1,20 @@
-__all__ = []
+from .base_clip_dataset import BaseClipDataset
+from .coco_still_clip_dataset import CocoStillClipDataset
+from .errors import DataError, DataNotFoundError, LabelError, TooManySkipsError
+from .frame_folder_dataset import FrameFolderDataset
+from .jhmdb_clip_dataset import JhmdbClipDataset
+from .posetrack_clip_dataset import PoseTrackClipDataset
+from .video_clip_dataset import VideoClipDataset
+
+__all__ = [
+    'BaseClipDataset',
+    'CocoStillClipDataset',
+    'DataError',
+    'DataNotFoundError',
+    'FrameFolderDataset',
+    'JhmdbClipDataset',
+    'LabelError',
+    'PoseTrackClipDataset',
+    'TooManySkipsError',
+    'VideoClipDataset',
+]

@@ -1,0 +1,351 @@
+"""Common base of the clip data sets: COCO-form labels, frame lists, and a policy for bad data."""
+
+import os.path as osp
+
+import numpy as np
+from mmengine.logging import MessageHub, print_log
+from mmpose.datasets.datasets import BaseCocoStyleDataset
+from PIL import Image
+
+from .detected_boxes import read_detected_persons
+from .errors import DataError, DataNotFoundError, LabelError
+from .frame_lists import FolderIndex
+from .label_faults import annotation_fault, num_labelled
+from .label_files import read_labels
+from .skip_policy import SkipPolicy
+
+__all__ = ['BaseClipDataset']
+
+# What CocoMetric reads of every annotation when it takes the annotation file itself
+_COCO_EVAL_FIELDS = ('bbox', 'keypoints', 'area', 'iscrowd', 'num_keypoints', 'category_id')
+_VIDEO_FIELDS = ('sequence', 'frame_index', 'vid_id', 'frame_id')
+
+
+class BaseClipDataset(BaseCocoStyleDataset):
+    """One labelled person in one frame a sample, with the frames around it.
+
+    A sample has the fields of MMPose's COCO-style data sets and, in a video, ``video_frames``
+    (list of str, all frames in time order, shared between samples: not to be modified) and
+    ``frame_index`` (int, position of ``img_path`` in it); where the labels have them also
+    ``track_id``, ``vid_id``, ``frame_id`` and ``head_box`` ((1, 4) float32, xyxy). Subclasses
+    override :meth:`locate_frames`; image and annotation ids are never renumbered.
+
+    Args:
+        ann_file: COCO-form json file, or a folder with one json file a video.
+        bbox_file: Detected boxes for testing, a COCO result json: a list of dicts with
+            ``image_id``, ``category_id``, ``bbox`` (xywh) and ``score``.
+        bbox_enlarge: Factor on both sides of every box about its centre. MMPose's
+            ``GetBBoxCenterScale`` enlarges by 1.25 already, so the default is 1.
+        on_error: ``'raise'``: any unusable label entry or unreadable frame ends the run.
+            ``'skip'``: it is logged, counted and left out; a training draws another sample
+            instead. Reading errors always raise in test mode, where leaving a sample out would
+            change the result. Persons marked as crowd or without a labelled joint are left out
+            and counted in both.
+        max_skips: With ``'skip'``, the share of samples that may be skipped before the run ends
+            all the same; distinct samples count, over all epochs and workers of one process.
+        test_mode: As in MMPose.
+        **kwargs: Further arguments of MMPose's ``BaseCocoStyleDataset``.
+
+    Raises:
+        DataNotFoundError: Labels or frames are not there.
+        LabelError: Labels are damaged, empty or contradict the frames.
+        ValueError: An argument is out of range.
+    """
+
+    LAYOUT: str = ''
+    REMEDIES: tuple[str, ...] = ()
+    ZERO_BASED_LABELS: bool = True
+
+    def __init__(
+        self,
+        ann_file: str = '',
+        *,
+        bbox_file: str | None = None,
+        bbox_enlarge: float = 1.0,
+        on_error: str = 'raise',
+        max_skips: float = 0.01,
+        test_mode: bool = False,
+        **kwargs,
+    ) -> None:
+        if kwargs.get('data_mode', 'topdown') != 'topdown':
+            raise ValueError(
+                f'{type(self).__name__} gives one person a sample: data_mode must be "topdown", '
+                f'got {kwargs["data_mode"]!r}'
+            )
+        if bbox_enlarge <= 0:
+            raise ValueError(f'bbox_enlarge must be positive, got {bbox_enlarge}')
+        self.bbox_enlarge = bbox_enlarge
+        self.skips = SkipPolicy(type(self).__name__, on_error, max_skips)
+        self.counts: dict[str, int] = {}
+        self._video_frames: dict[str, list[str]] = {}
+        self._labels_serve_coco_metric = False
+        super().__init__(ann_file=ann_file, bbox_file=bbox_file, test_mode=test_mode, **kwargs)
+        self._publish_ann_file()
+
+    def locate_frames(self, images: list[dict], index: FolderIndex) -> list[dict]:
+        """Find the files of all labelled images and, for videos, the frames around them.
+
+        Args:
+            images: Label entries, each with ``img_path``.
+            index: Listing of the image folders.
+
+        Returns:
+            The images whose files are there. Those of videos have got ``sequence`` (a key of
+            ``self._video_frames``) and ``frame_index``.
+        """
+        found = []
+        for image in images:
+            if index.has(image['img_path']):
+                found.append(image)
+            else:
+                self.skips.reject_label(self.not_found('image', image['img_path']))
+        return found
+
+    def describe(self) -> str:
+        """What was loaded, for the log, with the numbers of everything."""
+        numbers = ', '.join(f'{count} {what}' for what, count in self.counts.items() if count)
+        source = f'detected ({self.bbox_file})' if self.bbox_file else 'ground truth'
+        return (
+            f'{type(self).__name__} {self.ann_file}: {numbers}; boxes: {source}, enlarged '
+            f'x{self.bbox_enlarge:g}'
+        )
+
+    def not_found(self, what: str, path: str, hint: str = '') -> DataNotFoundError:
+        """The error for a missing file of this data set.
+
+        Args:
+            what: What was looked for.
+            path: Where.
+            hint: A remedy to name first.
+
+        Returns:
+            The error, to be raised by the caller.
+        """
+        remedies = ((hint,) if hint else ()) + self.REMEDIES
+        what = f'{type(self).__name__}: {what}'
+        return DataNotFoundError.describe(what, path, self.LAYOUT, remedies)
+
+    def full_init(self) -> None:
+        """Load everything, start the count of skipped samples and log what was loaded."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        if len(self) == 0:
+            raise LabelError(
+                f'{type(self).__name__}: no usable person in {self.ann_file} ({self.counts}): the '
+                'split is empty, or all joints are unlabelled'
+            )
+        self.skips.start(len(self))
+        self._publish_ann_file()
+        print_log(self.describe(), 'current')
+        if self.skips.summary():
+            print_log(self.skips.summary(), 'current')
+
+    def _read_images(self) -> tuple[dict, list[dict]]:
+        """Read the label file: the images that can be used, by id, and all annotations."""
+        if not self.ann_file or not osp.exists(self.ann_file):
+            raise self.not_found('annotation file', self.ann_file)
+        labels = read_labels(self.ann_file)
+        annotations = labels['annotations']
+        self._metainfo['CLASSES'] = labels['categories']
+        self._labels_serve_coco_metric = (
+            self.ZERO_BASED_LABELS
+            and osp.isfile(self.ann_file)
+            and all(field in entry for entry in annotations for field in _COCO_EVAL_FIELDS)
+        )
+        images = []
+        for image in labels['images']:
+            if self.sample_interval > 1 and image['id'] % self.sample_interval:
+                continue
+            try:
+                images.append(dict(image, img_path=self._resolve(image), img_id=image['id']))
+            except LabelError as error:
+                self.skips.reject_label(error)
+        usable = self.locate_frames(images, FolderIndex())
+        if images and not usable:
+            what = f'any of {len(images)} labelled images (the first is named)'
+            raise self.not_found(what, images[0]['img_path'])
+        self._reject_strays(annotations, {image['id'] for image in labels['images']})
+        self.skips.check_labels(len(labels['images']) + len(annotations))
+        labelled = {annotation['image_id'] for annotation in annotations}
+        self.counts = {
+            'sequences': len(self._video_frames),
+            'images': len(labels['images']),
+            'labelled frames': sum(i.get('is_labeled', i['id'] in labelled) for i in usable),
+            **self.counts,
+        }
+        return {image['id']: image for image in usable}, annotations
+
+    def _resolve(self, image: dict) -> str:
+        """The path of a labelled image, which must lie below the image root."""
+        root = self.data_prefix.get('img') or ''
+        path = osp.normpath(osp.join(root, image['file_name']))
+        below = osp.relpath(path, root or '.')
+        if below.split(osp.sep)[0] == osp.pardir and (root or not osp.isabs(path)):
+            raise LabelError(
+                f'{image["label_file"]}: image {image["id"]} points outside the image root '
+                f'{root or "."}: {image["file_name"]}'
+            )
+        return path
+
+    def _reject_strays(self, annotations: list[dict], image_ids: set) -> None:
+        for annotation in annotations:
+            if annotation['image_id'] not in image_ids:
+                self.skips.reject_label(
+                    LabelError(
+                        f'{self.ann_file}: annotation {annotation["id"]} is of image '
+                        f'{annotation["image_id"]}, which is not listed'
+                    )
+                )
+
+    def _load_annotations(self) -> tuple[list[dict], list[dict]]:
+        """Read the labels, one file or many; MMPose's own takes one file and asserts."""
+        images, annotations = self._read_images()
+        self.counts.update({'persons': 0, 'crowd': 0, 'without joints': 0, 'invalid': 0})
+        instances = []
+        for annotation in annotations:
+            if annotation['image_id'] in images:
+                image = images[annotation['image_id']]
+                instances.append(
+                    self.parse_data_info(dict(raw_ann_info=annotation, raw_img_info=image))
+                )
+        self.skips.check_labels(len(annotations) + len(images))
+        return [instance for instance in instances if instance], list(images.values())
+
+    def _get_topdown_data_infos(self, instance_list: list[dict]) -> list[dict]:
+        data_list = super()._get_topdown_data_infos(instance_list)
+        self.counts['invalid'] = len(instance_list) - len(data_list)
+        self.counts['persons'] = len(data_list)
+        return data_list
+
+    def parse_data_info(self, raw_data_info: dict) -> dict | None:
+        """Check one annotation, complete it, and parse it as MMPose does.
+
+        Args:
+            raw_data_info: ``raw_ann_info`` and ``raw_img_info``, as in MMPose.
+
+        Returns:
+            The sample; None where the annotation is left out.
+        """
+        annotation, image = dict(raw_data_info['raw_ann_info']), raw_data_info['raw_img_info']
+        if annotation.get('iscrowd'):
+            self.counts['crowd'] += 1
+            return None
+        if not num_labelled(annotation):
+            self.counts['without joints'] += 1
+            return None
+        _complete_size(image)
+        fault = annotation_fault(annotation, image, self.metainfo['num_keypoints'])
+        if fault:
+            self.skips.reject_label(
+                LabelError(f'{image["label_file"]}: annotation {annotation["id"]}: {fault}')
+            )
+            return None
+        annotation.update(iscrowd=0, num_keypoints=num_labelled(annotation))
+        annotation.setdefault('category_id', 1)
+        info = super().parse_data_info(dict(raw_ann_info=annotation, raw_img_info=image))
+        info['raw_ann_info'].setdefault('area', float(info['area']))
+        info['bbox'] = self._enlarge(info['bbox'])
+        if annotation.get('track_id') is not None:
+            info['track_id'] = annotation['track_id']
+        if annotation.get('bbox_head'):
+            x, y, width, height = annotation['bbox_head']
+            info['head_box'] = np.array([[x, y, x + width, y + height]], dtype=np.float32)
+        return {**info, **_video_fields(image)}
+
+    def _enlarge(self, box: np.ndarray) -> np.ndarray:
+        """Scale an xyxy box (1, 4) about its centre by ``bbox_enlarge``."""
+        centre = (box[:, :2] + box[:, 2:]) / 2
+        half = (box[:, 2:] - box[:, :2]) / 2 * self.bbox_enlarge
+        return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+
+    def _load_detection_results(self) -> list[dict]:
+        """Load detected boxes; the joints are placeholders, as in MMPose."""
+        images, _ = self._read_images()
+        if not osp.exists(self.bbox_file):
+            raise self.not_found('file of detected boxes (bbox_file)', self.bbox_file)
+        for image in images.values():
+            _complete_size(image)
+        samples = read_detected_persons(
+            self.bbox_file, images, self.metainfo['num_keypoints'], self.skips, self.counts
+        )
+        for sample in samples:
+            sample['bbox'] = self._enlarge(sample['bbox'])
+            sample.update(_video_fields(images[sample['img_id']]))
+        return samples
+
+    def get_data_info(self, idx: int) -> dict:
+        """Get a sample's information; the frame list of its video is shared, not copied.
+
+        Args:
+            idx: Index of the sample.
+
+        Returns:
+            The fields that the class names, before the pipeline.
+        """
+        info = super().get_data_info(idx)
+        sequence = info.pop('sequence', None)
+        if sequence is not None:
+            info['video_frames'] = self._video_frames[sequence]
+        return info
+
+    def prepare_data(self, idx: int):
+        """Run the pipeline on a sample; on a reading error do what ``on_error`` says.
+
+        Args:
+            idx: Index of the sample.
+
+        Returns:
+            The pipeline's output, or None for a skipped sample: MMEngine then draws another one.
+        """
+        try:
+            return super().prepare_data(idx)
+        except (OSError, DataError) as error:
+            if self.skips.on_error == 'raise' or self.test_mode:
+                raise
+            self.skips.reject_sample(idx, error)
+            return None
+
+    def get_subset_(self, indices) -> None:
+        """Keep only some samples; the count of skipped ones starts again.
+
+        Args:
+            indices: As in MMEngine.
+        """
+        super().get_subset_(indices)
+        self.skips.start(len(self))
+
+    def get_subset(self, indices) -> 'BaseClipDataset':
+        """A new data set with some of the samples and a count of its own.
+
+        Args:
+            indices: As in MMEngine.
+
+        Returns:
+            The subset.
+        """
+        subset = super().get_subset(indices)
+        subset.skips.start(len(subset))
+        return subset
+
+    def _publish_ann_file(self) -> None:
+        """Withdraw the annotation file from MMPose's CocoMetric where it cannot read it.
+
+        MMPose announces ``ann_file`` to CocoMetric in test mode. A folder, or a file whose
+        annotations lack what COCO's evaluation reads, would fail there; without the announcement
+        the metric takes ``raw_ann_info`` of the samples, which is complete.
+        """
+        if self.test_mode and self._fully_initialized and not self._labels_serve_coco_metric:
+            key = f'{self.metainfo["dataset_name"]}_ann_file'
+            MessageHub.get_current_instance().update_info_dict({key: None})
+
+
+def _complete_size(image: dict) -> None:
+    """Read the image's size from its header where the labels do not give it."""
+    if not image.get('width') or not image.get('height'):
+        with Image.open(image['img_path']) as opened:
+            image['width'], image['height'] = opened.size
+
+
+def _video_fields(image: dict) -> dict:
+    return {field: image[field] for field in _VIDEO_FIELDS if image.get(field) is not None}

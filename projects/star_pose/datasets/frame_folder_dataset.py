@@ -1,0 +1,142 @@
+"""Clip data sets whose videos are folders of numbered image files."""
+
+import collections
+
+from .base_clip_dataset import BaseClipDataset
+from .errors import LabelError
+from .frame_lists import FolderIndex, FrameName, FrameSequence, build_sequence
+
+__all__ = ['FrameFolderDataset']
+
+
+class FrameFolderDataset(BaseClipDataset):
+    """Finds the frames around every labelled image by the numbers in the file names.
+
+    Files of one folder with the same name before the number are one video.
+
+    Args:
+        ann_file: As in :class:`BaseClipDataset`.
+        frame_list: ``'folder'`` lists the image folders and so knows what is missing;
+            ``'nframes'`` makes all names from the labels' ``nframes`` without looking (for slow
+            network file systems), and what is missing shows when it is read.
+        missing_frames: ``'error'``, or ``'nearest'``: a missing neighbour frame is replaced by the
+            nearest existing frame of its video, which makes that part of the clip stand still. For
+            samples that come without their neighbours; a missing labelled frame is never replaced.
+        **kwargs: As in :class:`BaseClipDataset`.
+
+    Raises:
+        ValueError: An option is unknown or two contradict each other.
+    """
+
+    # Whether skipped numbers are missing frames; False where a numbering may have a step
+    CONTIGUOUS = True
+
+    def __init__(
+        self,
+        ann_file: str = '',
+        *,
+        frame_list: str = 'folder',
+        missing_frames: str = 'error',
+        **kwargs,
+    ) -> None:
+        if frame_list not in ('folder', 'nframes'):
+            raise ValueError(f"frame_list must be 'folder' or 'nframes', got {frame_list!r}")
+        if missing_frames not in ('error', 'nearest'):
+            raise ValueError(f"missing_frames must be 'error' or 'nearest', got {missing_frames!r}")
+        if frame_list == 'nframes' and missing_frames == 'nearest':
+            raise ValueError("missing_frames='nearest' needs frame_list='folder' to see the gaps")
+        self.frame_list = frame_list
+        self.missing_frames = missing_frames
+        self.frame_names: dict[str, FrameName] = {}
+        super().__init__(ann_file, **kwargs)
+
+    def first_frame(self, digits: int) -> int | None:
+        """Number of a video's first frame where a convention fixes it.
+
+        Args:
+            digits: Number of digits in its file names.
+
+        Returns:
+            The number, or None: the smallest number known.
+        """
+        return None
+
+    def locate_frames(self, images: list[dict], index: FolderIndex) -> list[dict]:
+        """Group the labelled images into videos and list the frames of each.
+
+        Args:
+            images: Label entries, each with ``img_path``.
+            index: Listing of the image folders.
+
+        Returns:
+            The images whose files are there, with ``sequence`` and ``frame_index``.
+        """
+        videos = collections.defaultdict(list)
+        for image in images:
+            name = FrameName.parse(image['img_path'])
+            if name is None:
+                self.skips.reject_label(
+                    LabelError(
+                        f'{image["label_file"]}: {image["file_name"]} has no number at the end of '
+                        'its name, so its place in the video is unknown'
+                    )
+                )
+                continue
+            videos[f'{name.folder}/{name.prefix}'].append((image, name))
+        found, gaps = [], []
+        for key, members in videos.items():
+            sequence = self._list_video(members, index)
+            there = [pair for pair in members if self._is_there(*pair, sequence, index)]
+            if not there:
+                continue
+            if sequence.missing:
+                gaps.append((key, sequence))
+            self._video_frames[key] = sequence.frames
+            self.frame_names[key] = sequence.example
+            for image, name in there:
+                image.update(sequence=key, frame_index=sequence.index[name.number])
+                image.setdefault('vid_id', key)
+                found.append(image)
+        if gaps and self.missing_frames == 'error':
+            raise self._gap_error(gaps)
+        self.counts['missing frames'] = sum(len(sequence.missing) for _, sequence in gaps)
+        return found
+
+    def _list_video(self, members: list[tuple], index: FolderIndex) -> FrameSequence:
+        image, name = members[0]
+        return build_sequence(
+            name,
+            labelled=[other.number for _, other in members],
+            present=index.frames_like(name) if self.frame_list == 'folder' else None,
+            num_frames=image.get('nframes'),
+            first_frame=self.first_frame(name.digits),
+            contiguous=self.CONTIGUOUS,
+        )
+
+    def _is_there(
+        self, image: dict, name: FrameName, sequence: FrameSequence, index: FolderIndex
+    ) -> bool:
+        """Whether a labelled frame itself exists; a fault, raised or counted, where not."""
+        if self.frame_list == 'nframes' or index.has(image['img_path']):
+            return True
+        others = sorted(index.names(name.folder))
+        hint = ''
+        if others:
+            hint = (
+                f'the folder has {len(others)} images, {others[0]} to {others[-1]}: do its names '
+                f'have the digits and the first number of the labels ({name.name()})?'
+            )
+        self.skips.reject_label(self.not_found('labelled frame', image['img_path'], hint))
+        return False
+
+    def _gap_error(self, gaps: list[tuple[str, FrameSequence]]):
+        key, sequence = gaps[0]
+        total = sum(len(other.missing) for _, other in gaps)
+        first = sequence.example.path(sequence.missing[0])
+        return self.not_found(
+            f'{total} frames around labelled ones, in {len(gaps)} videos; in {key} '
+            f'{len(sequence.missing)} of {len(sequence.frames)}, the first',
+            first,
+            "missing_frames='nearest' repeats the nearest existing frame instead: the clip then "
+            'stands still there, so use it only to try things out',
+        )
