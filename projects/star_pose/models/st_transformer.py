@@ -1,0 +1,189 @@
+"""The spatial-temporal Transformer: pre-norm blocks of linear attention over a clip's tokens.
+
+A clip is kept as ``N T h w C`` throughout. That is a channels-last image for the convolutions and a
+list of tokens for the projections, so that neither needs a copy.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from .linear_attention import LinearAttention
+from .position_encoding import build_position
+
+__all__ = ['ATTENTIONS', 'ConvFeedForward', 'STTransformer', 'STTransformerBlock', 'TemporalConv']
+
+ATTENTIONS = ('joint', 'factorised')
+
+
+class TemporalConv(nn.Module):
+    """Depthwise convolution over time, added to its input; the identity at the start.
+
+    Written as shifted products: a handful of element-wise operations instead of a 3-D convolution,
+    which is slow on CPUs and not channels-last.
+
+    Args:
+        channels: Width C.
+        kernel_size: Odd number of frames that are seen.
+        causal: See only earlier frames and the own one.
+    """
+
+    def __init__(self, channels: int, kernel_size: int = 3, causal: bool = False) -> None:
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f'temporal_kernel is {kernel_size}; it must be odd and at least 1')
+        self.before = kernel_size - 1 if causal else kernel_size // 2
+        self.after = kernel_size - 1 - self.before
+        self.weight = nn.Parameter(torch.zeros(kernel_size, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix frames at each place: (N, T, h, w, C) -> (N, T, h, w, C)."""
+        num_frames = x.shape[1]
+        # The first and last frame stand in for what lies outside the clip.
+        first = x[:, :1].expand(-1, self.before, -1, -1, -1)
+        last = x[:, -1:].expand(-1, self.after, -1, -1, -1)
+        padded = torch.cat((first, x, last), 1)  # N T+k-1 h w C
+        for tap, weight in enumerate(self.weight):
+            x = torch.addcmul(x, padded[:, tap : tap + num_frames], weight.to(x.dtype))
+        return x
+
+
+class ConvFeedForward(nn.Module):
+    """Feed-forward part with a depthwise convolution, which gives attention its locality back.
+
+    Args:
+        channels: Width C of the tokens.
+        ratio: Width of the hidden layer in C.
+        temporal_kernel: Frames the depthwise convolution sees; 1 is spatial only.
+        causal: Let it see only earlier frames and the own one.
+    """
+
+    def __init__(
+        self, channels: int, ratio: float = 2.0, temporal_kernel: int = 1, causal: bool = False
+    ) -> None:
+        super().__init__()
+        hidden = int(channels * ratio)
+        self.expand = nn.Linear(channels, hidden)
+        self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.temporal = (
+            nn.Identity() if temporal_kernel == 1 else TemporalConv(hidden, temporal_kernel, causal)
+        )
+        self.reduce = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, h, w, C) -> (N, T, h, w, C)."""
+        hidden = self.expand(x)
+        frames = hidden.flatten(0, 1).permute(0, 3, 1, 2)  # NT C h w, channels last
+        frames = self.depthwise(frames).permute(0, 2, 3, 1)  # NT h w C
+        hidden = hidden + frames.unflatten(0, x.shape[:2])  # N T h w C
+        return self.reduce(F.gelu(self.temporal(hidden)))
+
+
+class STTransformerBlock(nn.Module):
+    """One pre-norm block: attention, then the convolutional feed-forward part.
+
+    ``joint`` attention mixes all T h w tokens at once. ``factorised`` mixes the tokens of each
+    frame and then, at each place, those of all frames.
+
+    Args:
+        channels: Width C of the tokens.
+        num_heads: Heads of the attention.
+        attention: One of :data:`ATTENTIONS`.
+        form: Arguments of :class:`~star_pose.models.linear_attention.AttentionForm`.
+        ffn_ratio: Width of the feed-forward part in C.
+        temporal_kernel: Frames its depthwise convolution sees; 1 is spatial only.
+        causal: Let no token see a later frame.
+        residual_scale: What the learned, per-channel scale of each residual branch starts from.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_heads: int = 4,
+        attention: str = 'joint',
+        form: dict | None = None,
+        ffn_ratio: float = 2.0,
+        temporal_kernel: int = 1,
+        causal: bool = False,
+        residual_scale: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if attention not in ATTENTIONS:
+            raise ValueError(f'attention is {attention!r}; it must be one of {ATTENTIONS}')
+        self.causal = causal
+        across = 'past' if causal else 'clip'
+        scopes = (across,) if attention == 'joint' else ('frame', across)
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in scopes)
+        self.attentions = nn.ModuleList(
+            LinearAttention(channels, num_heads, form, scope) for scope in scopes
+        )
+        self.ffn_norm = nn.LayerNorm(channels)
+        self.ffn = ConvFeedForward(channels, ffn_ratio, temporal_kernel, causal)
+        self.scales = nn.ParameterList(
+            nn.Parameter(torch.full((channels,), residual_scale)) for _ in range(len(scopes) + 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, h, w, C) -> (N, T, h, w, C)."""
+        tokens = x.flatten(2, 3)  # N T L C
+        tokens = tokens + self.scales[0] * self.attentions[0](self.norms[0](tokens))
+        if len(self.attentions) == 2:
+            tokens = tokens + self.scales[1] * self._attend_in_time(self.norms[1](tokens))
+        x = tokens.unflatten(2, x.shape[2:4])  # N T h w C
+        return x + self.scales[-1] * self.ffn(self.ffn_norm(x))
+
+    def _attend_in_time(self, tokens: Tensor) -> Tensor:
+        """Attend over the T tokens of each place: (N, T, L, C) -> (N, T, L, C)."""
+        num_places = tokens.shape[2]
+        places = tokens.transpose(1, 2).flatten(0, 1).unsqueeze(2)  # NL T 1 C
+        mixed = self.attentions[1](places)  # NL T 1 C
+        return mixed.squeeze(2).unflatten(0, (-1, num_places)).transpose(1, 2)  # N T L C
+
+
+class STTransformer(BaseModule):
+    """Positions and a stack of blocks over the tokens of a clip of any length and size.
+
+    Args:
+        channels: Width C of the tokens.
+        depth: Number of blocks.
+        position: ``'sinusoidal'`` or ``'learned'``.
+        with_cp: Recompute each block in the backward pass instead of keeping its activations.
+        init_cfg: Initialisation config of MMEngine.
+        **block: Arguments of :class:`STTransformerBlock`.
+    """
+
+    def __init__(
+        self,
+        channels: int = 64,
+        depth: int = 6,
+        position: str = 'sinusoidal',
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+        **block,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.with_cp = with_cp
+        self.position = build_position(position, channels)
+        self.blocks = nn.ModuleList(STTransformerBlock(channels, **block) for _ in range(depth))
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor, frame_offsets: Tensor) -> Tensor:
+        """Mix the tokens of a clip.
+
+        Args:
+            x: (N, T, h, w, C).
+            frame_offsets: (T,), each frame's distance from the target in frames.
+
+        Returns:
+            (N, T, h, w, C), normalised over C.
+        """
+        x = x + self.position(*x.shape[2:4], frame_offsets).to(x.dtype)
+        for block in self.blocks:
+            if self.with_cp and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        return self.norm(x)
