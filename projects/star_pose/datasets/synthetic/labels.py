@@ -1,0 +1,151 @@
+"""From a rendered frame's geometry to PoseTrack18's annotations.
+
+The rule for occluded joints follows PoseTrack: what an annotator sees or can place is labelled. A
+joint is left out (0, 0, 0) when it lies outside the image; when another person or a thing covers
+most of its surroundings; or when it is an elbow, wrist, knee, ankle or part of the face that the
+person's own body covers. Shoulders, hips and the ends of the head are placed through the own body.
+"""
+
+import cv2
+import numpy as np
+
+from .body import REGIONS
+from .camera import Camera
+from .render import SurfaceView
+from .skeleton import POSETRACK_JOINTS, joint_index
+
+__all__ = ['annotate_person', 'head_box', 'outline', 'visible_joints']
+
+_EARS = ('left_ear', 'right_ear')
+_COVERED = 0.6  # share of a joint's surroundings that must be covered
+_PERSON_JOINTS = 4  # fewer labelled joints do not make a labelled person
+# regions of the own body that never hide a joint, and how far behind the surface (m) is hidden
+_OWN = {
+    'nose': ({'face', 'hair'}, 0.05), 'ear': ({'face'}, 0.05),
+    'elbow': ({'arm'}, 0.10), 'wrist': ({'arm', 'hand'}, 0.08),
+    'knee': ({'leg'}, 0.13), 'ankle': ({'leg', 'foot'}, 0.10),
+}  # fmt: skip
+
+
+def visible_joints(
+    joints: np.ndarray,
+    owner: int,
+    regions: np.ndarray,
+    scene: SurfaceView,
+    owners: np.ndarray,
+    camera: Camera,
+    stature: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Project a figure's keypoints and decide which an annotator would label.
+
+    Args:
+        joints: (J, 3) joint positions, metres.
+        owner: The figure's number.
+        regions: (M,) region of each of its quads.
+        scene: The frame's quads.
+        owners: (h, w) index of the quad each pixel shows, -1 for none.
+        camera: The camera.
+        stature: Height of the figure, metres.
+
+    Returns:
+        Pixels (17, 2) in PoseTrack's order, and whether each is labelled, (17,).
+    """
+    index = joint_index(*POSETRACK_JOINTS)
+    pixels, depth = camera.project(joints[index].astype(np.float64))
+    h, w = owners.shape
+    labelled = np.zeros(len(index), bool)
+    for k, name in enumerate(POSETRACK_JOINTS):
+        x, y = pixels[k]
+        if depth[k] < 0.2 or not (0 <= x <= w - 1 and 0 <= y <= h - 1):
+            continue
+        radius = max(1.0, 0.018 * stature * camera.focal / depth[k])
+        left, top = max(0, int(x - radius + 0.5)), max(0, int(y - radius + 0.5))
+        patch = owners[top : int(y + radius + 1.5), left : int(x + radius + 1.5)].ravel()
+        shown = patch[patch >= 0]
+        other = (scene.owner[shown] != owner) & (scene.depth[shown] < depth[k])
+        if other.sum() > _COVERED * patch.size:
+            continue
+        side, _, part = name.rpartition('_')
+        rule = _OWN.get(part)
+        if rule:
+            parts, gap = rule
+            own = shown[scene.owner[shown] == owner]
+            allowed = {i for i, region in enumerate(REGIONS)
+                       if region in parts or region in {f'{side}_{p}' for p in parts}}  # fmt: skip
+            foreign = ~np.isin(regions[scene.quad[own]], list(allowed))
+            hidden = foreign & (scene.depth[own] < depth[k] - gap * stature / 1.7)
+            if hidden.sum() + other.sum() > _COVERED * patch.size:
+                continue
+        labelled[k] = True
+    return pixels, labelled
+
+
+def outline(vertices: np.ndarray, camera: Camera, margin: float) -> tuple[list[int], list[int]]:
+    """Polygon around vertices (V, 3), as PoseTrack writes ignore regions: x and y integers.
+
+    Returns:
+        Two lists of equal length, empty when nothing lies in the image.
+    """
+    pixels, depth = camera.project(vertices)
+    if (depth < 0.2).any():
+        return [], []
+    w, h = camera.size
+    middle = pixels.mean(axis=0)
+    away = pixels - middle
+    grown = pixels + margin * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
+    hull = cv2.convexHull(grown.astype(np.float32))[:, 0]
+    hull = np.rint(np.clip(hull, 0, (w - 1, h - 1))).astype(int)
+    if np.ptp(hull[:, 0]) < 2 or np.ptp(hull[:, 1]) < 2:
+        return [], []
+    return hull[:, 0].tolist(), hull[:, 1].tolist()
+
+
+def head_box(vertices: np.ndarray, camera: Camera) -> list[int]:
+    """Axis-aligned box (x, y, w, h) around the head's vertices (V, 3), in whole pixels."""
+    pixels, _ = camera.project(vertices)
+    low, high = np.floor(pixels.min(axis=0)), np.ceil(pixels.max(axis=0))
+    size = np.maximum(high - low, 1)
+    return [int(v) for v in (*low, *size)]
+
+
+def annotate_person(
+    pixels: np.ndarray, labelled: np.ndarray, bbox_head: list[int], track: int, image_id: int,
+    ears: bool,
+) -> dict | None:  # fmt: skip
+    """One entry of `annotations`, keys and order as in PoseTrack18's files.
+
+    Args:
+        pixels: (17, 2) keypoints.
+        labelled: (17,) bool.
+        bbox_head: Head box (x, y, w, h).
+        track: Track id, unique in the video, 0-99.
+        image_id: Id of the image.
+        ears: Whether to label the ears, which PoseTrack never does.
+
+    Returns:
+        The entry, or None for a person with too few joints to be labelled.
+    """
+    labelled = labelled.copy()
+    if not ears:
+        labelled[[POSETRACK_JOINTS.index(name) for name in _EARS]] = False
+    if labelled.sum() < _PERSON_JOINTS:
+        return None
+    keypoints = []
+    for (x, y), seen in zip(pixels, labelled, strict=True):
+        keypoints += [round(float(x), 3), round(float(y), 3), 1] if seen else [0, 0, 0]
+    low, high = pixels[labelled].min(axis=0), pixels[labelled].max(axis=0)
+    extent = np.maximum(high - low, 1.0)
+    # PoseTrack18's boxes: the extent of the labelled joints, enlarged by 15 % at every side
+    bbox = [*(low - 0.15 * extent), *(1.3 * extent)]
+    return {
+        'bbox_head': bbox_head,
+        'keypoints': keypoints,
+        'track_id': track,
+        'image_id': image_id,
+        'bbox': [round(float(v), 3) for v in bbox],
+        'scores': [],
+        'category_id': 1,
+        'id': image_id * 100 + track,
+        'iscrowd': False,
+        'num_keypoints': int(labelled.sum()),
+    }
