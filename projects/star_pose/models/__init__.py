@@ -1,6 +1,30 @@
 """The networks: front end, fusion, head, losses and cascades, in MMPose's registries."""
 
 from .adaptive_fusion_neck import AdaptiveFusionNeck
+from .frozen_pose_features import FrozenPoseFeatures
+from .loss_weights import FixedLossWeights, ScheduledLossWeights, UncertaintyLossWeights
+from .pose_aware_sr_loss import PoseAwareSRLoss
+from .pose_clip_data_preprocessor import PoseClipDataPreprocessor
+from .pose_handoff import DirectHandoff, FeatureHandoff, ImageHandoff, ResidualHandoff
+from .sr_cascade_backbone import SRCascadeBackbone
+from .sr_decoder import PixelShuffleSRDecoder
+from .star_pose_head import STARPoseHead
 from .star_pose_net import STARPoseNet
 
-__all__ = ['AdaptiveFusionNeck', 'STARPoseNet']
+__all__ = [
+    'AdaptiveFusionNeck',
+    'DirectHandoff',
+    'FeatureHandoff',
+    'FixedLossWeights',
+    'FrozenPoseFeatures',
+    'ImageHandoff',
+    'PixelShuffleSRDecoder',
+    'PoseAwareSRLoss',
+    'PoseClipDataPreprocessor',
+    'ResidualHandoff',
+    'SRCascadeBackbone',
+    'STARPoseHead',
+    'STARPoseNet',
+    'ScheduledLossWeights',
+    'UncertaintyLossWeights',
+]

@@ -1,0 +1,262 @@
+"""The ways to hand the super-resolution front end's result to a pose network.
+
+====================  ===========================================================================
+:class:`ImageHandoff`    the super-resolved frame feeds the whole pose network; any backbone
+:class:`ResidualHandoff` the bicubic frame goes through the network's own stem, and the fused map
+                         is added to the stem's output through a convolution that starts at zero
+:class:`FeatureHandoff`  the fused map takes the place of the stem's output; no frame is needed
+:class:`DirectHandoff`   the fused map is all there is: a head alone decodes it
+====================  ===========================================================================
+
+With ``ImageHandoff`` and ``ResidualHandoff`` the model starts as the bicubic baseline.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from mmengine.model import BaseModule
+from mmpose.models.backbones.hrnet import HRNet
+from mmpose.models.backbones.resnet import ResNet
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+
+from .sr_decoder import bicubic_upsample, has_pretrained_init
+
+__all__ = [
+    'HANDOFFS',
+    'DirectHandoff',
+    'FeatureHandoff',
+    'ImageHandoff',
+    'ResidualHandoff',
+    'run_stem',
+    'run_trunk',
+    'stem_layers',
+]
+
+STEM_STRIDE, STEM_CHANNELS = 4, 64
+
+
+def stem_layers(backbone: nn.Module) -> tuple[str, ...]:
+    """Name the stem's modules in the order in which the backbone's own forward runs them.
+
+    Args:
+        backbone: An HRNet or ResNet, or a subclass that keeps their forward.
+
+    Raises:
+        ValueError: If the backbone's forward is neither of the two, or its stem is not 64 channels
+            wide.
+    """
+    forward = type(backbone).forward
+    if forward is HRNet.forward:
+        first, second = backbone.norm1_name, backbone.norm2_name
+        names = ('conv1', first, 'relu', 'conv2', second, 'relu')
+        channels = backbone.conv2.out_channels
+    elif forward is ResNet.forward:
+        convolutions = ('stem',) if backbone.deep_stem else ('conv1', backbone.norm1_name, 'relu')
+        names = (*convolutions, 'maxpool')
+        channels = backbone.stem_channels
+    else:
+        names, channels = (), None
+    if channels != STEM_CHANNELS:
+        found = 'unknown to this hand-off' if channels is None else f'{channels} channels wide'
+        raise ValueError(
+            f'the stem of {type(backbone).__name__} is {found}: `residual` and `feature` need the '
+            f'stride-{STEM_STRIDE}, {STEM_CHANNELS}-channel stem of the HRNet or ResNet family; '
+            "use handoff='image', which takes any backbone"
+        )
+    return names
+
+
+def run_stem(backbone: nn.Module, image: Tensor) -> Tensor:
+    """Run a backbone's stem alone: (N, 3, H, W) -> (N, 64, H/4, W/4)."""
+    for name in stem_layers(backbone):
+        image = getattr(backbone, name)(image)
+    return image
+
+
+def run_trunk(backbone: nn.Module, stem_map: Tensor) -> tuple[Tensor, ...]:
+    """Run everything behind a backbone's stem by its own forward.
+
+    The forward runs on a shallow copy that shares all weights and has identities in the stem's
+    place. The
+    backbone itself keeps its stem: an identity put there for good would lose published stem
+        weights.
+
+    Args:
+        backbone: An HRNet or ResNet.
+        stem_map: (N, 64, H/4, W/4), in the place of the stem's output. It is rectified on the way.
+
+    Returns:
+        tuple[Tensor, ...]: What the backbone returns for an image of (H, W).
+    """
+    view = copy.copy(backbone)
+    skipped = {name: nn.Identity() for name in stem_layers(backbone) if name != 'relu'}
+    view._modules = {**backbone._modules, **skipped}
+    # The trunk's first ReLU works in place; without the clone it would corrupt what others read.
+    return type(backbone).forward(view, stem_map.clone())
+
+
+class _Handoff(BaseModule):
+    """What all hand-offs share.
+
+    Args:
+        in_channels: Channels of the fused map.
+        scale: Upsampling factor of the super-resolved frame.
+        init_cfg: As :class:`mmengine.model.BaseModule`.
+    """
+
+    needs_sr = False
+    """Whether :meth:`forward` reads the super-resolved frame, at inference too."""
+
+    def __init__(
+        self, in_channels: int = 64, scale: int = 4, init_cfg: dict | list[dict] | None = None
+    ) -> None:
+        super().__init__(init_cfg)
+        self.in_channels = in_channels
+        self.scale = scale
+
+    def bind(self, pose_net: nn.Module | None) -> None:
+        """Check at construction that this hand-off can serve the pose network.
+
+        Raises:
+            ValueError: If it cannot; the message names what to use.
+        """
+        if pose_net is None:
+            raise ValueError(
+                f'{type(self).__name__} needs a pose_net; a head alone is served by DirectHandoff'
+            )
+
+
+class _StemHandoff(_Handoff):
+    """A hand-off that enters the pose network behind its stem."""
+
+    def bind(self, pose_net: nn.Module | None) -> None:
+        """Check the stem and that its output has the fused map's size."""
+        super().bind(pose_net)
+        stem_layers(pose_net.backbone)
+        if self.scale != STEM_STRIDE:
+            raise ValueError(
+                f'scale={self.scale}: behind a stride-{STEM_STRIDE} stem the pose network '
+                'expects a map of the '
+                f"low-resolution frame's size, which takes scale={STEM_STRIDE}; use handoff='image'"
+            )
+
+    @staticmethod
+    def _run_trunk(pose_net: nn.Module, stem_map: Tensor) -> tuple[Tensor, ...]:
+        feats = run_trunk(pose_net.backbone, stem_map)
+        return pose_net.neck(feats) if pose_net.with_neck else feats
+
+
+@MODELS.register_module()
+class ImageHandoff(_Handoff):
+    """Feed the super-resolved frame to the pose network, as a cascade does. Any MMPose backbone."""
+
+    needs_sr = True
+
+    def forward(
+        self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return the pose network's features of ``sr`` (N, 3, H, W)."""
+        return pose_net.extract_feat(sr)
+
+
+@MODELS.register_module()
+class ResidualHandoff(_StemHandoff):
+    """Add the fused map to what the pose network's own stem sees in the bicubic frame.
+
+    The map must come normalised and rectified, as :class:`AdaptiveFusionNeck` gives it: it then has
+    the form of the stem's output, without which learning was slower than the baseline's.
+    """
+
+    def __init__(
+        self, in_channels: int = 64, scale: int = 4, init_cfg: dict | list[dict] | None = None
+    ) -> None:
+        super().__init__(in_channels, scale, init_cfg)
+        self.project = nn.Conv2d(in_channels, STEM_CHANNELS, 1)
+        self._zero_output()
+
+    def _zero_output(self) -> None:
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def init_weights(self) -> None:
+        """Initialise, then zero the projection again: an ``init_cfg`` may have overwritten it."""
+        first_time = not self.is_init
+        super().init_weights()
+        if first_time and not has_pretrained_init(self.init_cfg):
+            self._zero_output()
+
+    def forward(
+        self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Return the pose network's features of the bicubic frame plus the fused map.
+
+        Args:
+            pose_net: The pose estimator.
+            lr_target: (N, 3, h, w), normalised.
+            fused: (N, C, h, w).
+            sr: Not read.
+        """
+        stem_map = run_stem(pose_net.backbone, bicubic_upsample(lr_target, self.scale))
+        addend = self.project(fused)  # (N, C, h, w) -> (N, 64, h, w)
+        return self._run_trunk(pose_net, stem_map + addend)
+
+
+@MODELS.register_module()
+class FeatureHandoff(_StemHandoff):
+    """Put the fused map in the place of the stem's output; neither frame nor stem is computed.
+
+    A projection with batch normalisation gives the map the statistics that the trunk was trained
+    on. The stem stays in the state dict, frozen and unused, so that checkpoints move in and out
+    unchanged.
+    """
+
+    def __init__(
+        self, in_channels: int = 64, scale: int = 4, init_cfg: dict | list[dict] | None = None
+    ) -> None:
+        default = [
+            {'type': 'Kaiming', 'layer': 'Conv2d', 'mode': 'fan_in', 'nonlinearity': 'relu'},
+            {'type': 'Constant', 'layer': 'BatchNorm2d', 'val': 1},
+        ]
+        super().__init__(in_channels, scale, init_cfg or default)
+        self.project = nn.Conv2d(in_channels, STEM_CHANNELS, 1, bias=False)
+        self.norm = nn.BatchNorm2d(STEM_CHANNELS)
+
+    def bind(self, pose_net: nn.Module | None) -> None:
+        """Check, and freeze the stem: DDP refuses trainable weights that no loss reaches."""
+        super().bind(pose_net)
+        for name in stem_layers(pose_net.backbone):
+            getattr(pose_net.backbone, name).requires_grad_(False)
+
+    def forward(
+        self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Return the trunk's features of ``fused`` (N, C, h, w); the other two are not read."""
+        stem_map = self.norm(self.project(fused)).relu()  # (N, C, h, w) -> (N, 64, h, w)
+        return self._run_trunk(pose_net, stem_map)
+
+
+@MODELS.register_module()
+class DirectHandoff(_Handoff):
+    """Give the fused map to a head that stands alone: the smallest model."""
+
+    def bind(self, pose_net: nn.Module | None) -> None:
+        """Refuse a pose network, which would go unused."""
+        if pose_net is not None:
+            raise ValueError('DirectHandoff serves a head alone; give `head` and no `pose_net`')
+
+    def forward(
+        self, pose_net: None, lr_target: Tensor, fused: Tensor, sr: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Return ``fused`` (N, C, h, w) as the only level."""
+        return (fused,)
+
+
+HANDOFFS = {
+    'image': ImageHandoff,
+    'residual': ResidualHandoff,
+    'feature': FeatureHandoff,
+    'direct': DirectHandoff,
+}
+"""Short names of the hand-offs, for configs."""

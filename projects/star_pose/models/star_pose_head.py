@@ -1,0 +1,307 @@
+"""The head of STAR-Pose: super-resolve the target frame, estimate the pose by any MMPose model."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.structures import PixelData
+from mmpose.models.heads.base_head import BaseHead
+from mmpose.models.pose_estimators.base import BasePoseEstimator
+from mmpose.registry import MODELS
+from mmpose.utils.typing import Features, OptSampleList, Predictions, SampleList
+from torch import Tensor, nn
+
+from .pose_handoff import HANDOFFS
+from .sr_targets import denormalise, gather_pose_targets, gather_sr_targets, masked_psnr
+from .target_frame import check_target, target_index
+
+__all__ = ['STARPoseHead']
+
+
+@MODELS.register_module()
+class STARPoseHead(BaseHead):
+    """Hand the front end's fused map to a whole pose estimator, supervised by super-resolution.
+
+    The pose network is an ordinary MMPose estimator definition inside the head, so that any model
+    of MMPose moves in unchanged and a published checkpoint loads whole (``init_cfg`` of
+    ``pose_net``). Its data preprocessor is not used, and of its ``test_cfg`` only what the outer
+    one leaves open.
+
+    The super-resolved frame is computed in training; at inference only where the hand-off reads it
+    or ``test_cfg=dict(output_sr=True)`` asks for it, which puts it in ``data_sample.pred_sr``.
+
+    Layer-wise decay rules and MMPose's distiller read the names of a flat estimator and do not fit
+    this nesting.
+
+    Args:
+        pose_net: Definition of an MMPose estimator with a head; None to decode the fused map by
+            ``head``.
+        handoff: ``'image'``, ``'residual'`` or ``'feature'``, or a dict with a registered ``type``.
+            Ignored with ``head``.
+        sr_decoder: Turns the fused map and the LR frame into the SR frame. None: there is no SR
+            frame, or, with ``'image'``, the last map of the input is the SR frame itself (a
+            cascade).
+        sr_loss: Loss between the SR frame and ``gt_sr``, weighing the pose losses too. None: pose
+            losses alone.
+        head: A pose head that decodes the fused map directly; exactly one of it and ``pose_net``.
+        target: ``'centre'`` or ``'last'``: the frame that the backbone reconstructs; compared with
+            the samples' ``target_idx``.
+        in_channels: Channels C of the fused map.
+        scale: From the LR frame to the pose network's input. 1: the pose network reads the LR
+            frame, and its codec alone speaks of high-resolution pixels.
+        init_cfg: As :class:`mmengine.model.BaseModule`.
+
+    Raises:
+        ValueError: If the parts contradict each other; the message says which and what to change.
+        TypeError: If ``pose_net`` is not an estimator with backbone and head.
+    """
+
+    def __init__(
+        self,
+        pose_net: dict | None = None,
+        handoff: str | dict = 'residual',
+        sr_decoder: dict | None = None,
+        sr_loss: dict | None = None,
+        head: dict | None = None,
+        target: str = 'centre',
+        in_channels: int = 64,
+        scale: int = 4,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if (pose_net is None) == (head is None):
+            raise ValueError(
+                'give exactly one of `pose_net` (a whole estimator) and `head` (a head alone)'
+            )
+        self.target = check_target(target)
+        self.scale = scale
+        self.pose_net = None if pose_net is None else _build_pose_net(pose_net)
+        self.head = None if head is None else MODELS.build(head)
+        self.handoff = _build_handoff('direct' if pose_net is None else handoff, in_channels, scale)
+        self.handoff.bind(self.pose_net)
+        self.sr_decoder = _build_sr_decoder(sr_decoder, in_channels, scale)
+        self.sr_loss = None if sr_loss is None else MODELS.build(sr_loss)
+        self._check_sr_parts()
+
+    def _check_sr_parts(self) -> None:
+        """Refuse an SR loss without a frame, and a decoder that nothing would train."""
+        name = type(self.handoff).__name__
+        has_frame = self.handoff.needs_sr or self.sr_decoder is not None
+        if self.sr_loss is not None and not has_frame:
+            raise ValueError(
+                f'sr_loss needs a frame, but {name} makes none: set sr_decoder or drop sr_loss'
+            )
+        if self.sr_decoder is not None and self.sr_loss is None and not self.handoff.needs_sr:
+            raise ValueError(
+                f'nothing would train sr_decoder: {name} does not read its frame and sr_loss '
+                'is None; '
+                'set sr_loss or drop sr_decoder'
+            )
+
+    @property
+    def pose_head(self) -> nn.Module:
+        """The head that turns features into keypoints."""
+        return self.head if self.pose_net is None else self.pose_net.head
+
+    @property
+    def decoder(self) -> object:
+        """The codec of the pose head."""
+        return self.pose_head.decoder
+
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+        """Return the pose head's raw output (heatmaps, SimCC vectors or coordinates).
+
+        Args:
+            feats: The LR target frame (N, 3, h, w) first and the fused map (N, C, h, w) last.
+        """
+        sr = self.super_resolve(feats) if self.handoff.needs_sr else None
+        pose_feats = self._pose_features(feats, sr)
+        with _full_precision(feats[-1]):
+            return self.pose_head(pose_feats)
+
+    def super_resolve(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Return the SR target frame (N, 3, H, W), normalised and unclipped.
+
+        Raises:
+            ValueError: If there is no decoder and the last map is no RGB frame either.
+        """
+        if self.sr_decoder is not None:
+            return self.sr_decoder(feats[-1], feats[0])
+        if feats[-1].shape[1] != 3 or not self.handoff.needs_sr:
+            raise ValueError(
+                'no SR frame: sr_decoder is None and the last map has shape '
+                f'{tuple(feats[-1].shape)}; '
+                'set sr_decoder, or use SRCascadeBackbone with the image hand-off'
+            )
+        return feats[-1]
+
+    def predict(
+        self, feats: Features, batch_data_samples: OptSampleList, test_cfg: dict | None = None
+    ) -> Predictions:
+        """Predict keypoints, as the pose head would on its own features.
+
+        Args:
+            feats: As :meth:`forward`; with ``flip_test`` a list of two such tuples, plain and
+                flipped.
+            batch_data_samples: N samples; with ``output_sr`` each receives ``pred_sr``.
+            test_cfg: The outer estimator's; it goes before the pose network's own.
+
+        Returns:
+            What the pose head's ``predict`` returns: keypoints in HR-input pixels.
+
+        Raises:
+            ValueError: If the samples contradict ``target`` or the sizes.
+        """
+        test_cfg = test_cfg or {}
+        flip_test = test_cfg.get('flip_test', False)
+        views = list(feats) if flip_test else [feats]
+        self._check_samples(views[0], batch_data_samples)
+        output_sr = test_cfg.get('output_sr', False)
+        pose_feats = []
+        for index, view in enumerate(views):
+            wanted = self.handoff.needs_sr or (output_sr and index == 0)
+            sr = self.super_resolve(view) if wanted else None
+            if output_sr and index == 0:
+                _add_pred_sr(sr, batch_data_samples)
+            pose_feats.append(self._pose_features(view, sr))
+        inner = {} if self.pose_net is None else self.pose_net.test_cfg
+        test_cfg = {**inner, **test_cfg, 'flip_test': flip_test}
+        with _full_precision(views[0][-1]):
+            return self.pose_head.predict(
+                pose_feats if flip_test else pose_feats[0], batch_data_samples, test_cfg=test_cfg
+            )
+
+    def loss(
+        self,
+        feats: tuple[Tensor, ...],
+        batch_data_samples: SampleList,
+        train_cfg: dict | None = None,
+    ) -> dict[str, Tensor]:
+        """Compute the pose head's losses and the super-resolution losses.
+
+        Args:
+            feats: As :meth:`forward`.
+            batch_data_samples: N samples with the pose head's labels; those with ``gt_sr``
+                supervise the SR frame, the others decode it with weight 0.
+            train_cfg: The outer estimator's.
+
+        Returns:
+            dict[str, Tensor]: The pose head's entries, ``loss_sr_*``, and ``psnr`` in dB, to be
+            logged.
+
+        Raises:
+            ValueError: If the samples contradict ``target`` or the sizes.
+        """
+        self._check_samples(feats, batch_data_samples)
+        needs_sr = self.handoff.needs_sr or self.sr_loss is not None
+        sr = self.super_resolve(feats) if needs_sr else None
+        pose_feats = self._pose_features(feats, sr)
+        inner = {} if self.pose_net is None else self.pose_net.train_cfg
+        with _full_precision(feats[-1]):
+            losses = self.pose_head.loss(
+                pose_feats, batch_data_samples, train_cfg={**inner, **(train_cfg or {})}
+            )
+            if self.sr_loss is not None:
+                losses = self._sr_losses(sr.float(), batch_data_samples, losses)
+        return losses
+
+    def _pose_features(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> tuple[Tensor, ...]:
+        """Return the levels that the pose head reads, in fp32: several heads call NumPy on them."""
+        pose_feats = self.handoff(self.pose_net, feats[0], feats[-1], sr)
+        return _to_float(pose_feats)
+
+    def _sr_losses(
+        self, sr: Tensor, samples: SampleList, pose_losses: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        hr, mask, weight = gather_sr_targets(samples, sr)
+        keypoints, visible = gather_pose_targets(samples, sr.device)
+        losses = self.sr_loss(
+            sr,
+            hr,
+            keypoints,
+            visible,
+            mask,
+            skeleton=samples[0].metainfo.get('skeleton_links'),
+            sample_weight=weight,
+            pose_losses=pose_losses,
+        )
+        psnr = masked_psnr(sr.detach(), hr, mask, samples)
+        return losses if psnr is None else {**losses, 'psnr': psnr}
+
+    def _check_samples(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:
+        """Compare the samples' target frame and sizes with what the model was built for."""
+        meta = samples[0].metainfo if samples else {}
+        if 'target_idx' in meta and 'frame_paths' in meta:
+            num_frames = len(meta['frame_paths'])
+            expected = target_index(num_frames, self.target)
+            found = {int(sample.metainfo['target_idx']) for sample in samples}
+            if found != {expected}:
+                raise ValueError(
+                    f'target_idx is {sorted(found)} in clips of {num_frames} frames, but the model '
+                    f'reconstructs frame {expected} (target={self.target!r}); set the same '
+                    '`target` in '
+                    'SampleClipFrames, the backbone and the head'
+                )
+        if 'input_size' not in meta:
+            return
+        size = tuple(int(side) for side in meta['input_size'])  # (w, h)
+        frame = (feats[0].shape[-1] * self.scale, feats[0].shape[-2] * self.scale)
+        codec = getattr(self.decoder, 'input_size', None)
+        # Without super-resolution (scale 1) the codec alone maps the LR frame to HR pixels.
+        agree = size[0] * frame[1] == size[1] * frame[0] if self.scale == 1 else size == frame
+        if not agree or (codec is not None and tuple(codec) != size):
+            raise ValueError(
+                f'sizes (w, h) disagree: the pipeline made input_size={size}, the codec says '
+                f'{codec}, and the LR '
+                f'frame times scale={self.scale} is {frame}; make them one in the `codec` dict '
+                'and `scale`'
+            )
+
+
+def _build_pose_net(config: dict) -> BasePoseEstimator:
+    pose_net = MODELS.build(config)
+    if not isinstance(pose_net, BasePoseEstimator) or not pose_net.with_head:
+        raise TypeError(
+            f'pose_net is a {type(pose_net).__name__}; it must be an MMPose estimator with '
+            'backbone and '
+            "head, such as type='TopdownPoseEstimator'"
+        )
+    return pose_net
+
+
+def _build_handoff(handoff: str | dict, in_channels: int, scale: int) -> nn.Module:
+    if isinstance(handoff, str):
+        if handoff not in HANDOFFS:
+            raise ValueError(f'handoff is {handoff!r}; it must be one of {tuple(HANDOFFS)}')
+        return HANDOFFS[handoff](in_channels=in_channels, scale=scale)
+    return MODELS.build({'in_channels': in_channels, 'scale': scale, **handoff})
+
+
+def _build_sr_decoder(config: dict | None, in_channels: int, scale: int) -> nn.Module | None:
+    if config is None:
+        return None
+    config = {'in_channels': in_channels, 'scale': scale, **config}
+    for name, value in (('in_channels', in_channels), ('scale', scale)):
+        if config[name] != value:
+            raise ValueError(
+                f'sr_decoder has {name}={config[name]}, but the head has {name}={value}'
+            )
+    return MODELS.build(config)
+
+
+def _full_precision(like: Tensor) -> torch.autocast:
+    """Switch autocast off: SimCC and other heads fail on bf16, and losses lose digits in it."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def _to_float(feats: Tensor | tuple | list) -> Tensor | tuple:
+    """Cast features, nested as necks return them, to fp32."""
+    if isinstance(feats, Tensor):
+        return feats.float()
+    return tuple(_to_float(feat) for feat in feats)
+
+
+def _add_pred_sr(sr: Tensor, samples: SampleList) -> None:
+    """Put the SR frame, RGB in [0, 255], into every sample."""
+    for frame, sample in zip(sr.detach(), samples, strict=True):
+        image = denormalise(frame.float(), sample.metainfo.get('img_norm_cfg'))
+        sample.pred_sr = PixelData(img=image.clamp(0, 255))
