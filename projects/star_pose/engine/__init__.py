@@ -1,1 +1,7 @@
-__all__ = []
+from .autocast_optim_wrapper import AutocastOptimWrapper
+from .channels_last_hook import ChannelsLastHook
+from .distributed import CPUDistributedDataParallel, support_cpu_processes
+
+support_cpu_processes()
+
+__all__ = ['AutocastOptimWrapper', 'CPUDistributedDataParallel', 'ChannelsLastHook']

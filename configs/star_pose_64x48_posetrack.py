@@ -1,0 +1,142 @@
+# STAR-Pose on PoseTrack18: clips of 5 frames of 64x48 (HxW), HRNet-W32 at 256x192, UDP.
+# The layout of the model is a reconstruction from the abstract of arXiv 2506.16061.
+custom_imports = dict(imports=['star_pose'], allow_failed_imports=False)
+default_scope = 'mmpose'
+
+# The one home of the sizes, (w, h): what the pose network sees, and its heatmaps.
+codec = dict(type='UDPHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
+scale = 4  # the clip's frames are this many times smaller: 48x64 (w x h)
+num_frames = 5
+num_keypoints = 17
+
+model = dict(
+    type='TopdownPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseClipDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(type='STARPoseNet', embed_channels=64, target='centre'),
+    neck=dict(type='AdaptiveFusionNeck', in_channels=64, num_branches=2),
+    head=dict(
+        type='STARPoseHead',
+        handoff='residual',
+        in_channels=64,
+        scale=scale,
+        target='centre',
+        # A published checkpoint of MMPose's HRNet-W32 moves in whole: add
+        # init_cfg=dict(type='Pretrained', checkpoint=PATH) to pose_net.
+        pose_net=dict(
+            type='TopdownPoseEstimator',
+            backbone=dict(
+                type='HRNet',
+                in_channels=3,
+                extra=dict(
+                    stage1=dict(num_modules=1, num_branches=1, block='BOTTLENECK',
+                                num_blocks=(4, ), num_channels=(64, )),
+                    stage2=dict(num_modules=1, num_branches=2, block='BASIC',
+                                num_blocks=(4, 4), num_channels=(32, 64)),
+                    stage3=dict(num_modules=4, num_branches=3, block='BASIC',
+                                num_blocks=(4, 4, 4), num_channels=(32, 64, 128)),
+                    stage4=dict(num_modules=3, num_branches=4, block='BASIC',
+                                num_blocks=(4, 4, 4, 4), num_channels=(32, 64, 128, 256)))),
+            head=dict(
+                type='HeatmapHead',
+                in_channels=32,
+                out_channels=num_keypoints,
+                deconv_out_channels=None,
+                loss=dict(type='KeypointMSELoss', use_target_weight=True),
+                decoder=codec)),
+        sr_decoder=dict(type='PixelShuffleSRDecoder', in_channels=64, scale=scale),
+        # A heatmap's mean squared error is of the order of 1e-3, the frame's of 1e-1: these
+        # weights let both pull alike at the start.
+        sr_loss=dict(
+            type='PoseAwareSRLoss',
+            weights=dict(type='FixedLossWeights', pixel=0.005, structure=0.005))),
+    # shift_heatmap: UDP's flip is exact without the shift.
+    test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False))
+
+dataset_type = 'PoseTrackClipDataset'
+data_root = 'data/posetrack18/'
+
+train_pipeline = [
+    dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
+    dict(type='LoadClip'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='RandomHalfBody'),
+    dict(type='RandomBBoxTransform'),
+    dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='GenerateLRClip', scale=scale),
+    dict(type='PackClipInputs'),
+]
+val_pipeline = [
+    dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
+    dict(type='LoadClip'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
+    dict(type='GenerateLRClip', scale=scale),
+    dict(type='PackClipInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/posetrack18_train.json',
+        data_prefix=dict(img=''),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/posetrack18_val.json',
+        data_prefix=dict(img=''),
+        test_mode=True,
+        pipeline=val_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='CocoMetric')
+test_evaluator = val_evaluator
+
+train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=1)
+val_cfg = dict()
+test_cfg = dict()
+
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-2))
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=500, start_factor=0.001, by_epoch=False),
+    dict(type='MultiStepLR', begin=0, end=20, milestones=[10, 15], gamma=0.1, by_epoch=True),
+]
+auto_scale_lr = dict(base_batch_size=256)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(
+        type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='coco/AP', rule='greater'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='ClipVisualizationHook', enable=False))
+custom_hooks = [dict(type='SyncBuffersHook')]
+
+visualizer = dict(
+    type='ClipVisualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')])
+log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True, num_digits=6)
+log_level = 'INFO'
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'))
+load_from = None
+resume = False

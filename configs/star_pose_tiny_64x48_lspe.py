@@ -1,0 +1,50 @@
+# The tiny model on LSP-Extended: photographs of athletes, each made a clip by a smooth random
+# camera motion. Get and convert the data as docs/data.md says, and set data_root.
+_base_ = './star_pose_tiny_64x48_posetrack.py'
+
+codec = dict(
+    type='SimCCLabel', input_size=(192, 256), sigma=(4.9, 5.66), simcc_split_ratio=2.0,
+    normalize=False)
+scale = 4
+num_frames = 5
+
+dataset_type = 'CocoStillClipDataset'
+data_root = 'data/lspe/'
+
+train_pipeline = [
+    dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
+    dict(type='LoadClip'),
+    dict(type='PseudoClip'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='RandomHalfBody'),
+    dict(type='RandomBBoxTransform'),
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='GenerateLRClip', scale=scale),
+    dict(type='PackClipInputs'),
+]
+# A still is evaluated as the clip of a camera that stands still.
+val_pipeline = [
+    dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
+    dict(type='LoadClip'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='GenerateLRClip', scale=scale),
+    dict(type='PackClipInputs'),
+]
+train_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='lspe_train.json',
+        data_prefix=dict(img=''),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='lspe_val.json',
+        data_prefix=dict(img=''),
+        pipeline=val_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,54 @@
+"""Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT``, or ``mim test star_pose``."""
+
+import argparse
+import pathlib
+import sys
+
+# From a checkout its own code runs, whatever is installed.
+_SOURCES = pathlib.Path(__file__).resolve().parents[1] / 'projects'
+if (_SOURCES / 'star_pose').is_dir():
+    sys.path.insert(0, str(_SOURCES))
+
+from star_pose.engine import entry_point  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Evaluate a checkpoint on the test split.')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('--out', help='write the metrics to this json file')
+    parser.add_argument('--dump', help='write all predictions to this pkl file')
+    entry_point.add_common_arguments(parser)
+    args = parser.parse_args()
+    if args.dump and not args.dump.endswith(('.pkl', '.pickle')):
+        parser.error(f'--dump must name a .pkl file, got {args.dump}')
+    return args
+
+
+def main() -> None:
+    """Evaluate."""
+    args = parse_args()
+    entry_point.filter_known_warnings()
+
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+
+    cfg = Config.fromfile(args.config)
+    entry_point.apply_common_arguments(cfg, args)
+    cfg.load_from = args.checkpoint
+    if args.dump:
+        evaluator = cfg.test_evaluator
+        evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+        cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
+    with entry_point.readable_errors():
+        entry_point.check_checkpoint(args.checkpoint)
+        entry_point.check_data(cfg, ('test',))
+        runner = Runner.from_cfg(cfg)
+        if args.out:
+            runner.register_hook(entry_point.SaveMetricsHook(args.out))
+        runner.test()
+
+
+if __name__ == '__main__':
+    main()
