@@ -4,7 +4,7 @@ from . import compat
 
 compat.apply()
 
-from . import datasets, engine, evaluation, models, visualization  # noqa: E402
+from . import datasets, engine, evaluation, models, tracking, visualization  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'visualization']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'tracking', 'visualization']
