@@ -2,7 +2,6 @@
 
 import argparse
 import types
-import warnings
 
 import pytest
 import torch
@@ -211,15 +210,6 @@ def test_a_fault_of_the_data_ends_with_its_text_and_code_1(capsys):
 def test_a_fault_of_the_program_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError), entry_point.readable_errors():
         print(1 / 0)
-
-
-def test_known_warnings_are_silenced_and_others_are_not():
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter('always')
-        entry_point.filter_known_warnings()
-        for module in ('torch.cuda.amp', 'my_training'):
-            warnings.warn_explicit('old', FutureWarning, 'file.py', 1, module=module)
-    assert [str(one.message) for one in seen] == ['old']
 
 
 def test_metrics_are_written_to_the_file(tmp_path):

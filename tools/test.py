@@ -1,15 +1,13 @@
 """Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT``, or ``mim test star_pose``."""
 
 import argparse
-import pathlib
-import sys
 
-# From a checkout its own code runs, whatever is installed.
-_SOURCES = pathlib.Path(__file__).resolve().parents[1] / 'projects'
-if (_SOURCES / 'star_pose').is_dir():
-    sys.path.insert(0, str(_SOURCES))
+import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from star_pose.engine import entry_point  # noqa: E402
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from star_pose.engine import entry_point
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,11 +27,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Evaluate."""
     args = parse_args()
-    entry_point.filter_known_warnings()
-
-    from mmengine.config import Config
-    from mmengine.runner import Runner
-
     cfg = Config.fromfile(args.config)
     entry_point.apply_common_arguments(cfg, args)
     cfg.load_from = args.checkpoint

@@ -5,7 +5,6 @@ import contextlib
 import os
 import os.path as osp
 import sys
-import warnings
 from collections.abc import Iterator
 
 import mmengine
@@ -23,26 +22,9 @@ __all__ = [
     'apply_common_arguments',
     'check_checkpoint',
     'check_data',
-    'filter_known_warnings',
     'readable_errors',
     'use_mixed_precision',
 ]
-
-# Deprecations of torch and NumPy that upstream's released code causes at every call; whoever runs
-# a training can do nothing about them. (message, category, module), each a pattern.
-_KNOWN_WARNINGS = (
-    ('', DeprecationWarning, r'(mmengine|mmcv|mmdet|mmpose|mmagic|torch|pkg_resources|mim)\b'),
-    ('', FutureWarning, r'(mmengine|mmcv|mmdet|mmpose|mmagic|torch|timm)\b'),
-    ('pkg_resources is deprecated', UserWarning, ''),
-    ("'pin_memory' argument is set as true but no accelerator", UserWarning, 'torch'),
-    ('Grad strides do not match bucket view strides', UserWarning, 'torch'),
-)
-
-
-def filter_known_warnings() -> None:
-    """Silence upstream's known warnings; for entry points only, a library must not do it."""
-    for message, category, module in _KNOWN_WARNINGS:
-        warnings.filterwarnings('ignore', message=message, category=category, module=module)
 
 
 @contextlib.contextmanager
