@@ -5,13 +5,13 @@ import os.path as osp
 import numpy as np
 from mmengine.logging import MessageHub, print_log
 from mmpose.datasets.datasets import BaseCocoStyleDataset
-from PIL import Image
 
 from .detected_boxes import read_detected_persons
 from .errors import DataError, DataNotFoundError, LabelError
 from .frame_lists import FolderIndex
 from .label_faults import annotation_fault, num_labelled
 from .label_files import read_labels
+from .label_images import complete_sizes, reject_strays, resolve_paths
 from .skip_policy import SkipPolicy
 
 __all__ = ['BaseClipDataset']
@@ -77,7 +77,7 @@ class BaseClipDataset(BaseCocoStyleDataset):
         self.bbox_enlarge = bbox_enlarge
         self.skips = SkipPolicy(type(self).__name__, on_error, max_skips)
         self.counts: dict[str, int] = {}
-        self._video_frames: dict[str, list[str]] = {}
+        self.video_frames: dict[str, list[str]] = {}
         self._labels_serve_coco_metric = False
         super().__init__(ann_file=ann_file, bbox_file=bbox_file, test_mode=test_mode, **kwargs)
         self._publish_ann_file()
@@ -91,14 +91,15 @@ class BaseClipDataset(BaseCocoStyleDataset):
 
         Returns:
             The images whose files are there. Those of videos have got ``sequence`` (a key of
-            ``self._video_frames``) and ``frame_index``.
+            ``self.video_frames``) and ``frame_index``.
         """
         found = []
         for image in images:
             if index.has(image['img_path']):
                 found.append(image)
             else:
-                self.skips.reject_label(self.not_found('image', image['img_path']))
+                error = self.not_found('image', image['img_path'])
+                self.skips.reject_label(error, 'missing files')
         return found
 
     def describe(self) -> str:
@@ -153,50 +154,27 @@ class BaseClipDataset(BaseCocoStyleDataset):
             and osp.isfile(self.ann_file)
             and all(field in entry for entry in annotations for field in _COCO_EVAL_FIELDS)
         )
-        images = []
-        for image in labels['images']:
-            if self.sample_interval > 1 and image['id'] % self.sample_interval:
-                continue
-            try:
-                images.append(dict(image, img_path=self._resolve(image), img_id=image['id']))
-            except LabelError as error:
-                self.skips.reject_label(error)
-        usable = self.locate_frames(images, FolderIndex())
-        if images and not usable:
+        chosen = [
+            image
+            for image in labels['images']
+            if self.sample_interval == 1 or image['id'] % self.sample_interval == 0
+        ]
+        images = resolve_paths(chosen, self.data_prefix.get('img') or '', self.skips)
+        located = self.locate_frames(images, FolderIndex())
+        if images and not located:
             what = f'any of {len(images)} labelled images (the first is named)'
             raise self.not_found(what, images[0]['img_path'])
-        self._reject_strays(annotations, {image['id'] for image in labels['images']})
+        usable = complete_sizes(located, self.skips)
+        reject_strays(labels, self.ann_file, self.skips)
         self.skips.check_labels(len(labels['images']) + len(annotations))
         labelled = {annotation['image_id'] for annotation in annotations}
         self.counts = {
-            'sequences': len(self._video_frames),
+            'sequences': len(self.video_frames),
             'images': len(labels['images']),
             'labelled frames': sum(i.get('is_labeled', i['id'] in labelled) for i in usable),
             **self.counts,
         }
         return {image['id']: image for image in usable}, annotations
-
-    def _resolve(self, image: dict) -> str:
-        """The path of a labelled image, which must lie below the image root."""
-        root = self.data_prefix.get('img') or ''
-        path = osp.normpath(osp.join(root, image['file_name']))
-        below = osp.relpath(path, root or '.')
-        if below.split(osp.sep)[0] == osp.pardir and (root or not osp.isabs(path)):
-            raise LabelError(
-                f'{image["label_file"]}: image {image["id"]} points outside the image root '
-                f'{root or "."}: {image["file_name"]}'
-            )
-        return path
-
-    def _reject_strays(self, annotations: list[dict], image_ids: set) -> None:
-        for annotation in annotations:
-            if annotation['image_id'] not in image_ids:
-                self.skips.reject_label(
-                    LabelError(
-                        f'{self.ann_file}: annotation {annotation["id"]} is of image '
-                        f'{annotation["image_id"]}, which is not listed'
-                    )
-                )
 
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
         """Read the labels, one file or many; MMPose's own takes one file and asserts."""
@@ -211,6 +189,15 @@ class BaseClipDataset(BaseCocoStyleDataset):
                 )
         self.skips.check_labels(len(annotations) + len(images))
         return [instance for instance in instances if instance], list(images.values())
+
+    def load_entries(self) -> tuple[list[dict], list[dict]]:
+        """Load persons and images apart from each other, for tools that look at both.
+
+        Returns:
+            The samples before the pipeline, and the label entries of the usable images.
+        """
+        instances, images = self._load_annotations()
+        return self._get_topdown_data_infos(instances), images
 
     def _get_topdown_data_infos(self, instance_list: list[dict]) -> list[dict]:
         data_list = super()._get_topdown_data_infos(instance_list)
@@ -234,12 +221,11 @@ class BaseClipDataset(BaseCocoStyleDataset):
         if not num_labelled(annotation):
             self.counts['without joints'] += 1
             return None
-        _complete_size(image)
-        fault = annotation_fault(annotation, image, self.metainfo['num_keypoints'])
+        fault = annotation_fault(annotation, image, self._metainfo['num_keypoints'])
         if fault:
-            self.skips.reject_label(
-                LabelError(f'{image["label_file"]}: annotation {annotation["id"]}: {fault}')
-            )
+            kind, text = fault
+            text = f'{image["label_file"]}: annotation {annotation["id"]}: {text}'
+            self.skips.reject_label(LabelError(text), kind)
             return None
         annotation.update(iscrowd=0, num_keypoints=num_labelled(annotation))
         annotation.setdefault('category_id', 1)
@@ -264,10 +250,8 @@ class BaseClipDataset(BaseCocoStyleDataset):
         images, _ = self._read_images()
         if not osp.exists(self.bbox_file):
             raise self.not_found('file of detected boxes (bbox_file)', self.bbox_file)
-        for image in images.values():
-            _complete_size(image)
         samples = read_detected_persons(
-            self.bbox_file, images, self.metainfo['num_keypoints'], self.skips, self.counts
+            self.bbox_file, images, self._metainfo['num_keypoints'], self.skips, self.counts
         )
         for sample in samples:
             sample['bbox'] = self._enlarge(sample['bbox'])
@@ -286,7 +270,7 @@ class BaseClipDataset(BaseCocoStyleDataset):
         info = super().get_data_info(idx)
         sequence = info.pop('sequence', None)
         if sequence is not None:
-            info['video_frames'] = self._video_frames[sequence]
+            info['video_frames'] = self.video_frames[sequence]
         return info
 
     def prepare_data(self, idx: int):
@@ -338,13 +322,6 @@ class BaseClipDataset(BaseCocoStyleDataset):
         if self.test_mode and self._fully_initialized and not self._labels_serve_coco_metric:
             key = f'{self.metainfo["dataset_name"]}_ann_file'
             MessageHub.get_current_instance().update_info_dict({key: None})
-
-
-def _complete_size(image: dict) -> None:
-    """Read the image's size from its header where the labels do not give it."""
-    if not image.get('width') or not image.get('height'):
-        with Image.open(image['img_path']) as opened:
-            image['width'], image['height'] = opened.size
 
 
 def _video_fields(image: dict) -> dict:

@@ -46,7 +46,7 @@ def read_detected_persons(
     for detection in known:
         fault = detection_fault(detection)
         if fault:
-            skips.reject_label(LabelError(f'{path}: {fault}'))
+            skips.reject_label(LabelError(f'{path}: {fault}'), 'bad detections')
             continue
         image = images[detection['image_id']]
         samples.append(_sample(detection, image, num_keypoints, len(samples)))

@@ -48,6 +48,7 @@ class FrameFolderDataset(BaseClipDataset):
         self.frame_list = frame_list
         self.missing_frames = missing_frames
         self.frame_names: dict[str, FrameName] = {}
+        self.missing_paths: list[str] = []
         super().__init__(ann_file, **kwargs)
 
     def first_frame(self, digits: int) -> int | None:
@@ -79,7 +80,8 @@ class FrameFolderDataset(BaseClipDataset):
                     LabelError(
                         f'{image["label_file"]}: {image["file_name"]} has no number at the end of '
                         'its name, so its place in the video is unknown'
-                    )
+                    ),
+                    'bad file names',
                 )
                 continue
             videos[f'{name.folder}/{name.prefix}'].append((image, name))
@@ -91,7 +93,7 @@ class FrameFolderDataset(BaseClipDataset):
                 continue
             if sequence.missing:
                 gaps.append((key, sequence))
-            self._video_frames[key] = sequence.frames
+            self.video_frames[key] = sequence.frames
             self.frame_names[key] = sequence.example
             for image, name in there:
                 image.update(sequence=key, frame_index=sequence.index[name.number])
@@ -99,7 +101,8 @@ class FrameFolderDataset(BaseClipDataset):
                 found.append(image)
         if gaps and self.missing_frames == 'error':
             raise self._gap_error(gaps)
-        self.counts['missing frames'] = sum(len(sequence.missing) for _, sequence in gaps)
+        self.missing_paths = [s.example.path(number) for _, s in gaps for number in s.missing]
+        self.counts['missing frames'] = len(self.missing_paths)
         return found
 
     def _list_video(self, members: list[tuple], index: FolderIndex) -> FrameSequence:
@@ -126,7 +129,8 @@ class FrameFolderDataset(BaseClipDataset):
                 f'the folder has {len(others)} images, {others[0]} to {others[-1]}: do its names '
                 f'have the digits and the first number of the labels ({name.name()})?'
             )
-        self.skips.reject_label(self.not_found('labelled frame', image['img_path'], hint))
+        error = self.not_found('labelled frame', image['img_path'], hint)
+        self.skips.reject_label(error, 'missing files')
         return False
 
     def _gap_error(self, gaps: list[tuple[str, FrameSequence]]):

@@ -17,7 +17,7 @@ def num_labelled(annotation: dict) -> int:
     return sum(visible > 0 for visible in (annotation.get('keypoints') or [])[2::3])
 
 
-def annotation_fault(annotation: dict, image: dict, num_keypoints: int) -> str:
+def annotation_fault(annotation: dict, image: dict, num_keypoints: int) -> tuple[str, str] | None:
     """What makes a labelled annotation unusable as a sample.
 
     Args:
@@ -26,19 +26,19 @@ def annotation_fault(annotation: dict, image: dict, num_keypoints: int) -> str:
         num_keypoints: Number of joints of the data set.
 
     Returns:
-        A description; an empty string when nothing is wrong.
+        The kind of the fault and a description; None when nothing is wrong.
     """
     values, box = annotation['keypoints'], annotation.get('bbox')
     if len(values) != 3 * num_keypoints:
-        return f'{len(values)} keypoint values instead of 3 x {num_keypoints}'
+        return 'bad annotations', f'{len(values)} keypoint values instead of 3 x {num_keypoints}'
     if not box or len(box) != 4:
-        return f'bbox must be [x, y, width, height], got {box}'
+        return 'bad annotations', f'bbox must be [x, y, width, height], got {box}'
     if not np.isfinite([*values, *box]).all():
-        return 'a keypoint or box value is not finite'
+        return 'bad annotations', 'a keypoint or box value is not finite'
     if outside_share(box, image) == 1:
-        size = f'{image["width"]}x{image["height"]}'
-        return f'bbox {box} has no area inside its {size} image {image["file_name"]}'
-    return ''
+        where = f'{image["width"]}x{image["height"]} image {image["file_name"]}'
+        return 'boxes outside images', f'bbox {box} has no area inside its {where}'
+    return None
 
 
 def detection_fault(detection: dict) -> str:

@@ -39,21 +39,22 @@ class SkipPolicy:
         self.name = name
         self.on_error = on_error
         self.max_skips = max_skips
-        self.label_faults: list[str] = []
+        self.label_faults: list[tuple[str, str]] = []
         self._marks = torch.zeros(0, dtype=torch.uint8)
 
-    def reject_label(self, error: DataError) -> None:
+    def reject_label(self, error: DataError, kind: str) -> None:
         """Raise a fault found while loading labels, or count it.
 
         Args:
             error: What is wrong with the entry.
+            kind: The sort of fault, a heading of the check tool's table.
 
         Raises:
             DataError: ``error`` itself, with ``on_error='raise'``.
         """
         if self.on_error == 'raise':
             raise error
-        self.label_faults.append(str(error))
+        self.label_faults.append((kind, str(error)))
         if len(self.label_faults) <= _LOGGED_LABELS:
             print_log(f'{self.name}: skipped: {error}', 'current', logging.WARNING)
 
@@ -71,7 +72,7 @@ class SkipPolicy:
             raise TooManySkipsError(
                 f'{self.name}: {len(self.label_faults)} of {num_entries} label entries cannot be '
                 f'used, max_skips={self.max_skips} allows {allowed}; the first: '
-                f'{self.label_faults[0]}\nRun tools/check_dataset.py on the config for all.'
+                f'{self.label_faults[0][1]}\nRun tools/check_dataset.py on the config for all.'
             )
 
     def start(self, num_samples: int) -> None:
@@ -125,7 +126,9 @@ class SkipPolicy:
         """One line on what was skipped; an empty string when nothing was."""
         parts = []
         if self.label_faults:
-            parts.append(f'{len(self.label_faults)} label entries (first: {self.label_faults[0]})')
+            parts.append(
+                f'{len(self.label_faults)} label entries (first: {self.label_faults[0][1]})'
+            )
         if self.num_skipped:
             indices = self.skipped_samples
             shown = ', '.join(map(str, indices[:10])) + (', ...' if len(indices) > 10 else '')

@@ -3,10 +3,10 @@
 import collections
 import os.path as osp
 
-import av
 from mmpose.datasets.datasets import CocoDataset
 from mmpose.registry import DATASETS
 
+from .clip_reader import ClipReader, ClipReadError, split_ref, video_refs
 from .errors import LabelError
 from .frame_folder_dataset import FrameFolderDataset
 from .frame_lists import FolderIndex
@@ -53,12 +53,13 @@ data_root/
         Returns:
             The images whose frames are there, with ``sequence`` and ``frame_index``.
         """
-        videos = collections.defaultdict(list)
+        videos, files = collections.defaultdict(list), []
         for image in images:
-            path, mark, number = image['img_path'].rpartition('#')
-            if mark and number.isdigit():
-                videos[path].append((image, int(number)))
-        files = [image for image in images if not _is_video_frame(image['img_path'])]
+            path, position = split_ref(image['img_path'])
+            if position is None:
+                files.append(image)
+            else:
+                videos[path].append((image, position))
         found = super().locate_frames(files, index)
         for path, members in videos.items():
             found += self._locate_in_video(path, members)
@@ -66,42 +67,27 @@ data_root/
 
     def _locate_in_video(self, path: str, members: list[tuple[dict, int]]) -> list[dict]:
         if not osp.isfile(path):
-            self.skips.reject_label(self.not_found('video file', path))
+            self.skips.reject_label(self.not_found('video file', path), 'missing files')
             return []
         try:
-            length, size = _probe(path)
-        except (av.FFmpegError, LabelError) as error:
-            self.skips.reject_label(LabelError(f'{path} cannot be read as a video: {error}'))
+            refs = video_refs(path)
+            height, width = ClipReader.shared().read(refs[0]).shape[:2]
+        except ClipReadError as error:
+            self.skips.reject_label(error, 'unreadable files')
             return []
-        self._video_frames[path] = [f'{path}#{number}' for number in range(length)]
+        self.video_frames[path] = refs
         found = []
-        for image, number in members:
-            if number >= length:
+        for image, position in members:
+            if position >= len(refs):
                 self.skips.reject_label(
                     LabelError(
                         f'{image["label_file"]}: {image["file_name"]} is out of range, the video '
-                        f'has {length} frames (counted from 0)'
-                    )
+                        f'has {len(refs)} frames (counted from 0)'
+                    ),
+                    'frames out of range',
                 )
                 continue
-            image.update(sequence=path, frame_index=number, img_path=f'{path}#{number}')
+            image.update(sequence=path, frame_index=position, width=width, height=height)
             image.setdefault('vid_id', path)
-            image.setdefault('width', size[0])
-            image.setdefault('height', size[1])
             found.append(image)
         return found
-
-
-def _is_video_frame(path: str) -> bool:
-    stem, mark, number = path.rpartition('#')
-    return bool(mark and stem and number.isdigit())
-
-
-def _probe(path: str) -> tuple[int, tuple[int, int]]:
-    """Length in frames and size (w, h) of a video file."""
-    with av.open(path) as container:
-        if not container.streams.video:
-            raise LabelError('it has no video stream')
-        stream = container.streams.video[0]
-        length = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
-        return length, (stream.width, stream.height)
