@@ -1,4 +1,6 @@
+from . import transforms
 from .base_clip_dataset import BaseClipDataset
+from .clip_reader import ClipReader, ClipReadError, video_refs
 from .coco_still_clip_dataset import CocoStillClipDataset
 from .errors import DataError, DataNotFoundError, LabelError, TooManySkipsError
 from .frame_folder_dataset import FrameFolderDataset
@@ -8,6 +10,8 @@ from .video_clip_dataset import VideoClipDataset
 
 __all__ = [
     'BaseClipDataset',
+    'ClipReadError',
+    'ClipReader',
     'CocoStillClipDataset',
     'DataError',
     'DataNotFoundError',
@@ -17,4 +21,6 @@ __all__ = [
     'PoseTrackClipDataset',
     'TooManySkipsError',
     'VideoClipDataset',
+    'transforms',
+    'video_refs',
 ]

@@ -1,0 +1,275 @@
+"""What cameras and encoders do to a clip: blur, motion blur, noise, JPEG, H.264.
+
+Parameters are drawn once a clip and hold for all its frames; only noise differs between them.
+"""
+
+import abc
+import fractions
+
+import av
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmpose.registry import TRANSFORMS
+
+from .random_source import fetch_rng
+
+__all__ = ['ClipBlur', 'ClipDegradation', 'ClipH264', 'ClipJPEG', 'ClipMotionBlur', 'ClipNoise']
+
+Range = float | tuple[float, float]
+
+
+class ClipDegradation(BaseTransform, abc.ABC):
+    """Base of the degradations; a step of ``GenerateLRClip``, or a transform by itself.
+
+    Required Keys:
+
+    - img: list of T (H, W, 3) uint8
+
+    Modified Keys:
+
+    - img
+
+    Args:
+        prob: Probability with which a clip is degraded, in [0, 1].
+    """
+
+    def __init__(self, prob: float = 1.0) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must be in [0, 1], got {prob}')
+        self.prob = prob
+
+    @abc.abstractmethod
+    def draw(self, rng: np.random.Generator) -> dict:
+        """Draw the parameters of one clip."""
+
+    @abc.abstractmethod
+    def apply(
+        self, frames: list[np.ndarray], rng: np.random.Generator, **parameters
+    ) -> list[np.ndarray]:
+        """Degrade all frames with the drawn parameters, into new arrays."""
+
+    def degrade(
+        self, frames: list[np.ndarray], rng: np.random.Generator
+    ) -> tuple[list[np.ndarray], dict | None]:
+        """Degrade a clip, or leave it.
+
+        Args:
+            frames: T images (H, W, 3) uint8.
+            rng: Source of randomness.
+
+        Returns:
+            T images, and the parameters; None where the clip was left as it is.
+        """
+        if rng.random() >= self.prob:
+            return frames, None
+        parameters = self.draw(rng)
+        return self.apply(frames, rng, **parameters), parameters
+
+    def transform(self, results: dict) -> dict:
+        """Degrade ``img``.
+
+        Args:
+            results: The sample.
+
+        Returns:
+            The sample.
+        """
+        results['img'], _ = self.degrade(results['img'], fetch_rng())
+        return results
+
+    def __repr__(self) -> str:
+        values = ', '.join(f'{name}={value}' for name, value in vars(self).items())
+        return f'{type(self).__name__}({values})'
+
+
+@TRANSFORMS.register_module()
+class ClipBlur(ClipDegradation):
+    """Gaussian blur of the optics.
+
+    Args:
+        sigma: Standard deviation in pixels, a number or a range.
+        prob: Probability of blurring a clip.
+    """
+
+    def __init__(self, sigma: Range = (0.2, 2.0), prob: float = 1.0) -> None:
+        super().__init__(prob)
+        self.sigma = _range('sigma', sigma, above=0)
+
+    def draw(self, rng: np.random.Generator) -> dict:  # noqa: D102
+        return dict(sigma=float(rng.uniform(*self.sigma)))
+
+    def apply(self, frames, rng, sigma):  # noqa: D102
+        return [cv2.GaussianBlur(f, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) for f in frames]
+
+
+@TRANSFORMS.register_module()
+class ClipMotionBlur(ClipDegradation):
+    """Blur along a straight line: a camera that moves while the shutter is open.
+
+    Args:
+        length: Length of the line in pixels, a number or a range.
+        prob: Probability of blurring a clip.
+    """
+
+    def __init__(self, length: Range = (2.0, 12.0), prob: float = 1.0) -> None:
+        super().__init__(prob)
+        self.length = _range('length', length, above=0)
+
+    def draw(self, rng: np.random.Generator) -> dict:  # noqa: D102
+        return dict(length=float(rng.uniform(*self.length)), angle=float(rng.uniform(0, 180)))
+
+    def apply(self, frames, rng, length, angle):  # noqa: D102
+        kernel = _line_kernel(length, angle)
+        return [cv2.filter2D(f, -1, kernel, borderType=cv2.BORDER_REFLECT) for f in frames]
+
+
+@TRANSFORMS.register_module()
+class ClipNoise(ClipDegradation):
+    """Sensor noise, independent between frames: variance = sigma^2 + shot * value.
+
+    Args:
+        sigma: Standard deviation of the read noise in grey levels (0 to 255), number or range.
+        shot: Shot noise: variance per grey level, number or range.
+        grey_prob: Probability that all channels get the same noise.
+        prob: Probability of adding noise to a clip.
+    """
+
+    def __init__(
+        self,
+        sigma: Range = (0.0, 8.0),
+        shot: Range = 0.0,
+        grey_prob: float = 0.3,
+        prob: float = 1.0,
+    ) -> None:
+        super().__init__(prob)
+        self.sigma = _range('sigma', sigma)
+        self.shot = _range('shot', shot)
+        self.grey_prob = grey_prob
+
+    def draw(self, rng: np.random.Generator) -> dict:  # noqa: D102
+        return dict(
+            sigma=float(rng.uniform(*self.sigma)),
+            shot=float(rng.uniform(*self.shot)),
+            grey=bool(rng.random() < self.grey_prob),
+        )
+
+    def apply(self, frames, rng, sigma, shot, grey):  # noqa: D102
+        noisy = []
+        for frame in frames:
+            values = frame.astype(np.float32)
+            shape = (*frame.shape[:2], 1) if grey else frame.shape
+            deviation = np.sqrt(sigma**2 + shot * values) if shot else np.float32(sigma)
+            values += deviation * rng.standard_normal(shape, dtype=np.float32)
+            noisy.append(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+        return noisy
+
+
+@TRANSFORMS.register_module()
+class ClipJPEG(ClipDegradation):
+    """JPEG coding of every frame.
+
+    Args:
+        quality: libjpeg's quality in [1, 100], a number or a range.
+        prob: Probability of coding a clip.
+    """
+
+    def __init__(self, quality: Range = (30, 95), prob: float = 1.0) -> None:
+        super().__init__(prob)
+        self.quality = _range('quality', quality, low=1, high=100)
+
+    def draw(self, rng: np.random.Generator) -> dict:  # noqa: D102
+        return dict(quality=round(rng.uniform(*self.quality)))
+
+    def apply(self, frames, rng, quality):  # noqa: D102
+        flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        return [cv2.imdecode(cv2.imencode('.jpg', f, flags)[1], cv2.IMREAD_COLOR) for f in frames]
+
+
+@TRANSFORMS.register_module()
+class ClipH264(ClipDegradation):
+    """H.264 coding of the clip as one video, by x264.
+
+    The first frame becomes a key frame, the others are predicted, so errors run along the clip as
+    they do in a stream. Chroma is coded at half the resolution (4:2:0).
+
+    Args:
+        crf: x264's constant rate factor in [0, 51], larger is worse; a number or a range.
+        preset: x264's preset; faster ones leave more artefacts at the same factor.
+        prob: Probability of coding a clip.
+
+    Raises:
+        ValueError: PyAV was built without x264, or an argument is out of range.
+    """
+
+    def __init__(self, crf: Range = (23, 38), preset: str = 'veryfast', prob: float = 1.0) -> None:
+        super().__init__(prob)
+        if 'libx264' not in av.codecs_available:
+            raise ValueError(
+                "this PyAV has no encoder 'libx264'; install the wheel of PyPI: pip install av"
+            )
+        self.crf = _range('crf', crf, high=51)
+        self.preset = preset
+
+    def draw(self, rng: np.random.Generator) -> dict:  # noqa: D102
+        return dict(crf=round(float(rng.uniform(*self.crf)), 1))
+
+    def apply(self, frames, rng, crf):  # noqa: D102
+        height, width = frames[0].shape[:2]
+        # 4:2:0 needs even sides
+        pad = (0, height % 2, 0, width % 2)
+        padded = [cv2.copyMakeBorder(f, *pad, cv2.BORDER_REPLICATE) for f in frames]
+        packets = _encode_h264(padded, crf, self.preset)
+        decoder = av.CodecContext.create('h264', 'r')
+        decoder.thread_count = 1
+        decoded = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
+        assert len(decoded) == len(frames), (len(decoded), len(frames))
+        decoded.sort(key=lambda frame: frame.pts)
+        return [frame.to_ndarray(format='bgr24')[:height, :width] for frame in decoded]
+
+
+def _encode_h264(frames: list[np.ndarray], crf: float, preset: str) -> list[av.Packet]:
+    encoder = av.CodecContext.create('libx264', 'w')
+    encoder.height, encoder.width = frames[0].shape[:2]
+    encoder.pix_fmt = 'yuv420p'
+    encoder.time_base = fractions.Fraction(1, 25)
+    encoder.framerate = fractions.Fraction(25)
+    # One thread: loader workers fill the cores, and the bytes do not depend on their number
+    encoder.thread_count = 1
+    encoder.options = {'crf': str(crf), 'preset': preset}
+    packets = []
+    for position, image in enumerate(frames):
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format='bgr24')
+        frame.pts = position
+        packets += encoder.encode(frame)
+    return packets + encoder.encode(None)
+
+
+def _line_kernel(length: float, angle: float) -> np.ndarray:
+    """A normalised, centred line of ``length`` pixels at ``angle`` degrees, as a kernel."""
+    radius = int(np.ceil(length / 2)) + 1
+    kernel = np.zeros((2 * radius + 1, 2 * radius + 1), np.float32)
+    direction = np.deg2rad(angle)
+    along = np.linspace(-length / 2, length / 2, 8 * radius + 1)
+    # Every point of the line is shared among the four pixels around it
+    columns, rows = radius + along * np.cos(direction), radius + along * np.sin(direction)
+    for x, y in zip(columns, rows, strict=True):
+        column, row = int(np.floor(x)), int(np.floor(y))
+        share_x, share_y = x - column, y - row
+        kernel[row, column] += (1 - share_x) * (1 - share_y)
+        kernel[row, column + 1] += share_x * (1 - share_y)
+        kernel[row + 1, column] += (1 - share_x) * share_y
+        kernel[row + 1, column + 1] += share_x * share_y
+    return kernel / kernel.sum()
+
+
+def _range(
+    name: str, value: Range, low: float = 0, high: float = float('inf'), above: float | None = None
+) -> tuple[float, float]:
+    """Check a number or a pair and return it as (low, high)."""
+    pair = (value, value) if isinstance(value, (int, float)) else tuple(value)
+    valid = len(pair) == 2 and low <= pair[0] <= pair[1] <= high
+    if not valid or (above is not None and pair[0] <= above):
+        bound = f'above {above}' if above is not None else f'in [{low}, {high}]'
+        raise ValueError(f'{name} must be a number or an ascending pair {bound}, got {value}')
+    return pair
