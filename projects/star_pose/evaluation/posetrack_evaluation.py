@@ -41,15 +41,15 @@ class VideoResult:
         return values
 
     def metrics(self) -> dict[str, float]:
-        """Return flat values for a log: AP by column, and MOTA by column when there is one."""
+        """Return flat values for a log: AP by column, with tracks also MOTA and MOTP."""
         values = self.ap.groups()
         values['Precision'] = mean_labelled(self.ap.precision)
         values['Recall'] = mean_labelled(self.ap.recall)
         if self.tracking is not None:
-            columns = group_means(self.tracking.mota[:15])
-            values |= {f'{group} MOTA': value for group, value in columns.items()}
-            values['MOTA'] = float(self.tracking.mota[15])
-            values['MOTP'] = float(self.tracking.motp[15])
+            for name, joints in (('MOTA', self.tracking.mota), ('MOTP', self.tracking.motp)):
+                columns = group_means(joints[:15])
+                values |= {f'{group} {name}': value for group, value in columns.items()}
+                values[name] = float(joints[15])
         return values
 
 
@@ -89,7 +89,7 @@ def evaluate(
     predicted: PoseTable,
     *,
     rules: str = 'posetrack18',
-    tracking: bool = False,
+    tracked: PoseTable | None = None,
     per_video: bool = False,
     provenance: Mapping | None = None,
 ) -> PoseTrackResult:
@@ -100,7 +100,8 @@ def evaluate(
         truth: Labelled persons.
         predicted: Predicted persons, checked before (see ``check_persons``).
         rules: Whose rules: 'posetrack18' (poseval) or 'posetrack21'.
-        tracking: Whether to compute MOTA too; every person then needs a track id.
+        tracked: Predicted persons to compute MOTA of, each with a track id: often ``predicted``
+            itself, or those of it that a tracker kept. No MOTA without.
         per_video: Whether to evaluate each video by itself as well.
         provenance: What the predictions were made with, stored with the result.
 
@@ -111,21 +112,18 @@ def evaluate(
         PoseTrackError: When tracks are wanted and the ground truth lacks some.
     """
     matching = match_persons(frames, truth, predicted, rules)
-    if tracking:
-        untracked = np.flatnonzero(matching.truth.track_ids == NO_TRACK)
-        persons = matching.truth
-        if len(untracked):
-            what = 'ground truth without track_id: MOTA needs one for every person'
-            raise PoseTrackError(
-                [frames.problem(persons.frame[i], what, persons.names[i]) for i in untracked]
-            )
-    counts = tracking_counts(matching, frames.video) if tracking else {}
-    total = VideoResult(joint_ap(matching), joint_mota(sum_counts(counts)) if tracking else None)
+    counts = None
+    if tracked is not None:
+        require_tracks(frames, matching.truth)
+        same = tracked is predicted
+        tracks = matching if same else match_persons(frames, truth, tracked, rules)
+        counts = tracking_counts(tracks, frames.video)
+    total = VideoResult(joint_ap(matching), joint_mota(sum_counts(counts)) if counts else None)
     videos = {}
     for video in np.unique(frames.video[matching.evaluated]) if per_video else []:
         videos[frames.videos[video]] = VideoResult(
             joint_ap(matching, frames.video == video),
-            joint_mota(counts[int(video)]) if tracking else None,
+            joint_mota(counts[int(video)]) if counts else None,
         )
     return PoseTrackResult(
         total=total,
@@ -135,6 +133,17 @@ def evaluate(
         frames=frames,
         matching=matching,
     )
+
+
+def require_tracks(frames: FrameTable, truth: PoseTable) -> None:
+    """Raise when a labelled person has no track."""
+    what = 'ground truth without track_id: MOTA needs one for every person'
+    problems = [
+        frames.problem(truth.frame[row], what, truth.names[row])
+        for row in np.flatnonzero(truth.track_ids == NO_TRACK)
+    ]
+    if problems:
+        raise PoseTrackError(problems)
 
 
 def count_evaluated(frames: FrameTable, matching: Matching) -> dict[str, int]:

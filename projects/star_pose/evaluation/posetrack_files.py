@@ -167,6 +167,8 @@ def parse_ground_truth(
     """
     images, names = [], []
     for name, document in documents:
+        for image in document.get('images', []) if isinstance(document, dict) else []:
+            image.setdefault('id', image.get('image_id'))  # so some files of PoseTrack21 call it
         if not isinstance(document, dict) or 'images' not in document:
             raise PoseTrackError([Problem(name, 'no list "images": not a PoseTrack18 label file')])
         images += document['images']

@@ -12,7 +12,9 @@ from .posetrack_joints import GROUPS, JOINTS, LIMBS
 
 __all__ = ['WorstCase', 'find_worst', 'plot_curves', 'save_worst']
 
-TRUTH_COLOUR, PREDICTED_COLOUR = (80, 200, 80), (60, 60, 230)  # BGR: green and red
+# BGR: green, red and amber
+TRUTH_COLOUR, PREDICTED_COLOUR, OTHER_COLOUR = (80, 200, 80), (60, 60, 230), (40, 170, 230)
+LARGEST = 1024  # pixels; a stray prediction can be anywhere
 MARGIN = 0.25  # of the person's size, around it
 
 
@@ -108,7 +110,7 @@ def find_worst(result: PoseTrackResult, number: int) -> list[WorstCase]:
 def save_worst(
     result: PoseTrackResult, number: int, folder: str | Path, images: str | Path | None = None
 ) -> list[str]:
-    """Draw the worst cases: labels in green, the assigned prediction in red.
+    """Draw the worst cases: labels in green, the assigned prediction in red, others in amber.
 
     Args:
         result: An evaluation.
@@ -137,25 +139,31 @@ def save_worst(
 
 
 def draw_case(result: PoseTrackResult, case: WorstCase, images: str | Path | None) -> np.ndarray:
-    """Draw one person, cut out with a margin and at least 256 px tall.
+    """Draw one person, cut out with a margin, 256 px tall or more, and no side over 1024 px.
 
     Returns:
         Picture, (H, W, 3) uint8 BGR.
     """
     matching = result.matching
     present = matching.truth_present[case.truth]
-    poses = [(matching.truth.points[case.truth], present, TRUTH_COLOUR)]
-    if case.predicted >= 0:
-        shown = matching.predicted_present[case.predicted]
-        poses.append((matching.predicted.points[case.predicted], shown, PREDICTED_COLOUR))
-    points = np.concatenate([pose[shown] for pose, shown, _ in poses])
+    frame = matching.truth.frame[case.truth]
+    poses = [
+        (
+            matching.predicted.points[row],
+            matching.predicted_present[row],
+            PREDICTED_COLOUR if row == case.predicted else OTHER_COLOUR,
+        )
+        for row in np.flatnonzero(matching.predicted.frame == frame)
+    ]
+    poses.append((matching.truth.points[case.truth], present, TRUTH_COLOUR))
+    points = np.concatenate([pose[shown] for pose, shown, c in poses if c != OTHER_COLOUR])
     low, high = points.min(axis=0), points.max(axis=0)
     margin = MARGIN * max((high - low).max(), 16.0)
     low, high = np.floor(low - margin).astype(int), np.ceil(high + margin).astype(int)
 
-    ground = read_frame(result, int(matching.truth.frame[case.truth]), images)
+    ground = read_frame(result, int(frame), images)
     size = high - low
-    zoom = max(1.0, 256 / size[1])
+    zoom = min(max(1.0, 256 / size[1]), LARGEST / size.max())
     shift = np.array([[zoom, 0, -zoom * low[0]], [0, zoom, -zoom * low[1]]])
     shape = tuple(int(side) for side in np.ceil(size * zoom))
     canvas = cv2.warpAffine(ground, shift, shape, borderValue=(96, 96, 96))

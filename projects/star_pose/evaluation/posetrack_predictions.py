@@ -114,13 +114,24 @@ class FrameFinder:
         for row, (video, frame_id) in enumerate(zip(frames.video, frames.ids, strict=True)):
             self.rows[video, frame_id] = row
             self.rows[video, Path(frames.names[row]).name] = row
+            self.rows[Path(frames.names[row]).parts[-2:]] = row
             # Without a video: by id alone, as long as that is unambiguous.
             self.rows[None, frame_id] = None if (None, frame_id) in self.rows else row
 
     def find(self, video: int | None, image_id: int | str, name: str = '') -> int | None:
-        """Return the row of a frame, None when the ground truth does not have it."""
+        """Return the row of a frame, None when the ground truth does not have it.
+
+        Args:
+            video: Row of the video, None to look in all.
+            image_id: Id of the image.
+            name: Path of the image, tried when no image of the video has this id: by its file
+                name, or in all videos by folder and file name.
+        """
         row = self.rows.get((video, image_id))
-        return row if row is not None else self.rows.get((video, Path(name).name))
+        if row is None and name:
+            parts = Path(name).parts
+            row = self.rows.get(parts[-2:] if video is None else (video, parts[-1]))
+        return row
 
 
 def as_annotation(result: dict) -> dict:

@@ -50,7 +50,7 @@ def summary_table(result: PoseTrackResult) -> str:
     """Return AP, and MOTA where it was evaluated, by the columns of the field's tables."""
     rows = [['AP', *columns(result.total)]]
     if result.total.tracking is not None:
-        rows.append(['MOTA', *columns(result.total, 'MOTA')])
+        rows += [[name, *columns(result.total, name)] for name in ('MOTA', 'MOTP')]
     return markdown_table(['', *GROUPS, 'Total'], rows)
 
 
