@@ -91,10 +91,13 @@ def run_trunk(backbone: nn.Module, stem_map: Tensor) -> tuple[Tensor, ...]:
         tuple[Tensor, ...]: What the backbone returns for an image of (H, W).
     """
     view = copy.copy(backbone)
-    skipped = {name: nn.Identity() for name in stem_layers(backbone) if name != 'relu'}
-    view._modules = {**backbone._modules, **skipped}
-    # The trunk's first ReLU works in place; without the clone it would corrupt what others read.
-    return type(backbone).forward(view, stem_map.clone())
+    # The trunk rectifies its input again, in place and, in HRNet, twice over: that would corrupt
+    # what others read of the map, and autograd refuses it. Out of place it changes nothing.
+    replaced = {
+        name: nn.ReLU() if name == 'relu' else nn.Identity() for name in stem_layers(backbone)
+    }
+    view._modules = {**backbone._modules, **replaced}
+    return type(backbone).forward(view, stem_map)
 
 
 class _Handoff(BaseModule):
