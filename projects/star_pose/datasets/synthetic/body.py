@@ -90,6 +90,9 @@ class BodyMesh:
         station: (M,) position along the part (see `body_parts`); the height over head_bottom in
             shares of the stature for `head` and `hair`.
         angle: (M,) position around the part, radians; for `face` the index of the detail.
+        face_details: Names of the details of the face.
+        pieces: Vertex indices of nearly convex pieces of the body.
+        head: Vertex indices of the head.
     """
 
     def __init__(self, build: Build, detail: float = 1.0) -> None:
@@ -104,6 +107,20 @@ class BodyMesh:
         self.region = info[:, 0].astype(np.int64)
         self.station, self.angle = info[:, 1], info[:, 2]
         self.face_details = list(parts.face_details())
+        self.pieces = self._cut()
+        self.head = np.unique(self.quads[self.region == REGIONS.index('head')])
+
+    def _cut(self) -> list[np.ndarray]:
+        """Vertex indices of nearly convex pieces: the regions, limbs cut at their middle joint."""
+        pieces = []
+        for number, name in enumerate(REGIONS):
+            quads = self.region == number
+            cuts = [quads]
+            if name.endswith(('_arm', '_leg')):
+                cuts = [quads & (self.station < 1.02), quads & (self.station > 0.95)]
+            if name not in ('face', 'hair'):
+                pieces += [np.unique(self.quads[cut]) for cut in cuts if cut.any()]
+        return pieces
 
     def _grid(self, region: str, stations: np.ndarray, segments: int, keep=None) -> None:
         """Register the quads of a tube of rings, closed around."""
@@ -146,10 +163,14 @@ class BodyMesh:
         torso[:, 1:3] += np.where((s < b.top_hem) & (s > -0.7), -0.003, 0)[:, None]
         self._loft('torso', ('pelvis', 'spine', 'chest', 'neck', 'head_bottom'), torso,
                    round(around * 1.6), 0.45, 'torso')  # fmt: skip
+        if b.skirt:
+            self._add_skirt(detail, round(around * 1.6))
         for side in ('left', 'right'):
             arm = parts.sections(parts.ARM, round(13 * detail**0.7), (b.sleeve,))
             arm[:, 1:3] *= b.girth**0.8
-            arm[:, 1:3] += np.where(arm[:, 0] <= b.sleeve, b.looseness * 1.1, 0)[:, None]
+            # sleeves widen away from the shoulder seam
+            air = np.interp(arm[:, 0], [-0.1, 0.4, 1.9], [0.0, 1.0, 1.1]) * b.looseness
+            arm[:, 1:3] += np.where(arm[:, 0] <= b.sleeve, air, 0)[:, None]
             self._loft(f'{side}_arm', (f'{side}_shoulder', f'{side}_elbow', f'{side}_wrist'), arm,
                        around, 0.22, side)  # fmt: skip
             self._loft(f'{side}_hand', (f'{side}_wrist', f'{side}_hand'),
@@ -164,6 +185,20 @@ class BodyMesh:
             self._loft(f'{side}_foot', (f'{side}_heel', f'{side}_toe'),
                        parts.sections(parts.FOOT, round(8 * detail**0.7)), max(6, around - 2), 0.1,
                        f'{side}_foot')  # fmt: skip
+
+    def _add_skirt(self, detail: float, segments: int) -> None:
+        """A tube around both legs; `_pose_skirt` makes it as wide as their stride."""
+        b = self.build
+        stations = np.linspace(-0.06, b.skirt, max(4, round(7 * detail**0.7)))
+        widen = np.interp(stations, [-0.06, 0.2, 1.2], [0, 1, 2.2]) * (b.looseness + 0.006)
+        leg = np.stack([np.interp(stations, parts.LEG[:, 0], c) for c in parts.LEG.T], 1)
+        leg[:, 1:3] *= b.girth
+        table = np.stack([stations, leg[:, 1] + widen, leg[:, 2] + widen, 0 * stations], 1)
+        weights = _chain_weights(stations, 3, 0.22)
+        index = joint_index('left_hip', 'left_knee', 'left_ankle', 'right_hip', 'right_knee',
+                            'right_ankle')  # fmt: skip
+        self._lofts.append((index, weights, None, table, segments, 'skirt'))
+        self._grid('skirt', stations, segments)
 
     def _rigid_grid(self, region: str, vertices: np.ndarray, keep=None) -> None:
         """Register a rigid tube (rings, segments, 3) in head axes."""
@@ -233,6 +268,8 @@ class BodyMesh:
     def _pose_loft(self, joints, axes, index, weights, tangent, table, segments, reference):
         size = np.float32(self.build.stature)
         control = joints[:, index]  # (F, K, 3)
+        if reference == 'skirt':
+            return self._pose_skirt(control, axes['legs'], weights, table, segments)
         centre = np.einsum('nk,fkc->fnc', weights.astype(np.float32), control)
         along = _unit(np.einsum('nk,fkc->fnc', tangent.astype(np.float32), control))
         guide = axes[reference]
@@ -255,6 +292,22 @@ class BodyMesh:
         ring = centre[:, :, None] + side[:, :, None] * (width * cos)[None, :, :, None]
         ring += deep[:, :, None] * (depth * sin + shift)[None, :, :, None]
         return ring.reshape(len(joints), -1, 3)  # (F, n, segments, 3) -> (F, n*segments, 3)
+
+    def _pose_skirt(self, control, lateral, weights, table, segments):
+        size, weights = np.float32(self.build.stature), weights.astype(np.float32)
+        left = np.einsum('nk,fkc->fnc', weights, control[:, :3])
+        right = np.einsum('nk,fkc->fnc', weights, control[:, 3:])
+        centre, spread = (left + right) / 2, (left - right) / 2
+        along = _unit(np.gradient(centre, axis=1))
+        side = lateral[:, None]
+        side = _unit(side - (side * along).sum(-1, keepdims=True) * along)
+        deep = np.cross(along, side)
+        width = np.abs((spread * side).sum(-1)) + table[:, 1].astype(np.float32) * size  # (F, n)
+        depth = np.abs((spread * deep).sum(-1)) + table[:, 2].astype(np.float32) * size
+        angle = (2 * np.pi * np.arange(segments) / segments).astype(np.float32)
+        ring = centre[:, :, None] + side[:, :, None] * (width[..., None] * np.cos(angle))[..., None]
+        ring += deep[:, :, None] * (depth[..., None] * np.sin(angle))[..., None]
+        return ring.reshape(len(control), -1, 3)  # (F, n, segments, 3) -> (F, n*segments, 3)
 
 
 def _body_axes(joints: np.ndarray) -> dict:

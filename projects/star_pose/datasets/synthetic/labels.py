@@ -19,12 +19,27 @@ __all__ = ['annotate_person', 'head_box', 'outline', 'visible_joints']
 _EARS = ('left_ear', 'right_ear')
 _COVERED = 0.6  # share of a joint's surroundings that must be covered
 _PERSON_JOINTS = 4  # fewer labelled joints do not make a labelled person
-# regions of the own body that never hide a joint, and how far behind the surface (m) is hidden
+# Parts of the own body that never hide a joint, and how far (m) in front of it others must lie.
 _OWN = {
-    'nose': ({'face', 'hair'}, 0.05), 'ear': ({'face'}, 0.05),
-    'elbow': ({'arm'}, 0.10), 'wrist': ({'arm', 'hand'}, 0.08),
-    'knee': ({'leg'}, 0.13), 'ankle': ({'leg', 'foot'}, 0.10),
+    'nose': (('face', 'hair'), 0.05), 'ear': (('face',), 0.05),
+    'elbow': (('arm',), 0.10), 'wrist': (('arm', 'hand'), 0.08),
+    'knee': (('leg', 'skirt'), 0.13), 'ankle': (('leg', 'foot'), 0.10),
 }  # fmt: skip
+
+
+def _hiders() -> dict[str, tuple[np.ndarray, float]]:
+    """By joint: which of `REGIONS` can hide it, (R,) bool, and the distance of `_OWN`."""
+    table = {}
+    for name in POSETRACK_JOINTS:
+        side, _, part = name.rpartition('_')
+        if part in _OWN:
+            parts, gap = _OWN[part]
+            harmless = {*parts, *(f'{side}_{p}' for p in parts)}
+            table[name] = np.array([region not in harmless for region in REGIONS]), gap
+    return table
+
+
+_HIDERS = _hiders()
 
 
 def visible_joints(
@@ -65,15 +80,11 @@ def visible_joints(
         other = (scene.owner[shown] != owner) & (scene.depth[shown] < depth[k])
         if other.sum() > _COVERED * patch.size:
             continue
-        side, _, part = name.rpartition('_')
-        rule = _OWN.get(part)
-        if rule:
-            parts, gap = rule
+        if name in _HIDERS:
+            hiders, gap = _HIDERS[name]
             own = shown[scene.owner[shown] == owner]
-            allowed = {i for i, region in enumerate(REGIONS)
-                       if region in parts or region in {f'{side}_{p}' for p in parts}}  # fmt: skip
-            foreign = ~np.isin(regions[scene.quad[own]], list(allowed))
-            hidden = foreign & (scene.depth[own] < depth[k] - gap * stature / 1.7)
+            hidden = hiders[regions[scene.quad[own]]]
+            hidden &= scene.depth[own] < depth[k] - gap * stature / 1.7
             if hidden.sum() + other.sum() > _COVERED * patch.size:
                 continue
         labelled[k] = True

@@ -46,9 +46,9 @@ class Light:
         azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.3)
         direction = np.array([np.cos(azimuth) * np.cos(height), np.sin(height),
                               np.sin(azimuth) * np.cos(height)])  # fmt: skip
-        hard = rng.uniform(0.15, 0.75)
+        hard = rng.uniform(0.15, 0.65)
         warm = rng.uniform(-0.08, 0.10)
-        ambient = rng.uniform(0.85, 1.05) - 0.55 * hard
+        ambient = rng.uniform(0.78, 0.95) - 0.55 * hard
         return cls(
             direction=direction.astype(np.float32),
             sun=(hard * np.array([1 - warm, 1, 1 + warm])).astype(np.float32),
@@ -63,16 +63,16 @@ class Surface:
     """Quads over one chunk of instants.
 
     Args:
-        corners: (T, M, 4, 3) metres.
-        centre: (T, M, 3) metres.
+        vertices: (T, V, 3) metres.
+        quads: (M, 4) vertex indices, anticlockwise seen from outside.
         normal: (T, M, 3) outward unit vectors.
         colour: (T, M, 3) BGR with the light applied.
         lift: (M,) metres by which a quad counts as nearer than it is: details painted on skin.
         owner: Number of the figure or prop it belongs to.
     """
 
-    corners: np.ndarray
-    centre: np.ndarray
+    vertices: np.ndarray
+    quads: np.ndarray
     normal: np.ndarray
     colour: np.ndarray
     lift: np.ndarray
@@ -109,38 +109,46 @@ def shade(vertices, quads, colour, lift, owner, light: Light) -> Surface:
         owner: Number of the figure or prop.
         light: Sun and sky.
     """
-    corners = vertices[:, quads]  # (T, M, 4, 3)
-    normal = np.cross(corners[:, :, 2] - corners[:, :, 0], corners[:, :, 3] - corners[:, :, 1])
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    a = vertices[:, quads[:, 2]] - vertices[:, quads[:, 0]]  # (T, M, 3) diagonals
+    b = vertices[:, quads[:, 3]] - vertices[:, quads[:, 1]]
+    normal = a[..., [1, 2, 0]] * b[..., [2, 0, 1]] - a[..., [2, 0, 1]] * b[..., [1, 2, 0]]
+    normal /= np.maximum(np.sqrt((normal * normal).sum(-1, keepdims=True)), 1e-12)
     # light wraps a little around the form, as it does on skin and cloth
     direct = np.clip((normal @ light.direction + 0.15) / 1.15, 0, 1)[..., None]
     up = 0.5 + 0.5 * normal[..., 1:2]
     strength = direct * light.sun + up * light.sky + (1 - up) * light.earth
-    return Surface(corners, corners.mean(axis=2), normal, colour * strength, lift, owner)
+    return Surface(vertices, quads, normal, colour * strength, lift, owner)
 
 
 def view(surfaces: list[Surface], instant: int, camera: Camera) -> SurfaceView:
     """Cull what faces away or is out of view, and sort the rest from far to near."""
-    kept = []
+    kept, (w, h) = [], camera.size
     for s in surfaces:
-        toward = camera.position.astype(np.float32) - s.centre[instant]
-        facing = (toward * s.normal[instant]).sum(-1) > 0
-        index = np.flatnonzero(facing)
-        points, depth = camera.project(s.corners[instant, index])
-        w, h = camera.size
-        seen = (depth.min(-1) > _NEAR) & (points[..., 0].max(-1) > -1)
-        seen &= (points[..., 0].min(-1) < w) & (points[..., 1].max(-1) > -1)
-        seen &= points[..., 1].min(-1) < h
-        index, points, depth = index[seen], points[seen], depth[seen]
+        vertices = s.vertices[instant]
+        pixels, depth = camera.project(vertices)
+        low, high = pixels.min(axis=0), pixels.max(axis=0)
+        if depth.max() < _NEAR or (high < 0).any() or (low > (w, h)).any():
+            continue
+        points = pixels[s.quads]  # (M, 4, 2)
+        a, b = points[:, 2] - points[:, 0], points[:, 3] - points[:, 1]
+        seen = a[:, 0] * b[:, 1] < a[:, 1] * b[:, 0]  # anticlockwise on the screen: the outside
+        if (low < 0).any() or (high > (w, h)).any() or depth.min() < _NEAR:
+            seen &= (points.max(axis=1) > -1).all(-1) & (points.min(axis=1) < (w, h)).all(-1)
+            seen &= depth[s.quads].min(axis=1) > _NEAR
+        index = np.flatnonzero(seen)
+        quads = s.quads[index]
         # surfaces seen edge-on are darker: folds and the body's roundness read better
-        distance = np.linalg.norm(toward[index], axis=-1, keepdims=True)
-        edge = (toward[index] * s.normal[instant, index]).sum(-1, keepdims=True) / distance
-        colour = s.colour[instant, index] * (0.74 + 0.26 * np.sqrt(edge))
-        kept.append((points, colour, np.full(len(index), s.owner), index,
-                     depth.mean(-1) - s.lift[index]))  # fmt: skip
-    points, colour, owner, quad, depth = (
-        np.concatenate(column) for column in zip(*kept, strict=True)
-    )
+        toward = camera.position.astype(np.float32) - vertices[quads[:, 0]]
+        edge = (toward * s.normal[instant, index]).sum(-1) / np.sqrt((toward * toward).sum(-1))
+        edge = 0.74 + 0.26 * np.sqrt(np.clip(edge, 0, 1))
+        kept.append((points[index], s.colour[instant, index] * edge[:, None],
+                     np.full(len(index), s.owner), index,
+                     depth[quads].mean(axis=1) - s.lift[index]))  # fmt: skip
+    if not kept:
+        none = np.zeros(0, np.int64)
+        return SurfaceView(np.zeros((0, 4, 2)), np.zeros((0, 3)), none, none, np.zeros(0))
+    columns = zip(*kept, strict=True)
+    points, colour, owner, quad, depth = (np.concatenate(column) for column in columns)
     order = np.argsort(-depth, kind='stable')
     return SurfaceView(points[order], colour[order], owner[order], quad[order], depth[order])
 

@@ -21,7 +21,9 @@ from .skeleton import forward_kinematics
 __all__ = ['Frame', 'Scene', 'SceneOptions']
 
 _CHUNK = 16  # frames whose meshes are posed together
-_INSTANTS = 3  # instants of one exposure
+_INSTANTS = 5  # most instants that one exposure averages
+_MIDDLE = _INSTANTS // 2
+_STEP = 1.3  # pixels that may lie between two instants without a visible ghost
 _FPS = 30.0
 
 
@@ -128,7 +130,7 @@ class Scene:
         """Create a person who performs around `place` (x, z)."""
         rng, frames = self._rng, self.options.frames
         person = random_person(rng)
-        detail = np.clip(self._person_pixels / 150, 0.35, 2.2) * (1 if labelled else 0.5)
+        detail = np.clip((self._person_pixels / 150) ** 0.7, 0.4, 2.2) * (1 if labelled else 0.6)
         mesh = BodyMesh(person.build, float(detail))
         if self.options.motion is not None and labelled:
             joints, _ = self.options.motion.window(frames, person.build.stature, rng)
@@ -161,8 +163,28 @@ class Scene:
 
     def _sample_times(self) -> np.ndarray:
         """Instants (F * _INSTANTS,) in seconds, spread evenly around each frame's time."""
-        inside = (np.arange(_INSTANTS) - (_INSTANTS - 1) / 2) / _INSTANTS * self._shutter
+        inside = (np.arange(_INSTANTS) - _MIDDLE) / _INSTANTS * self._shutter
         return ((np.arange(self.options.frames)[:, None] + inside) / _FPS).ravel()
+
+    def _exposure(self, frame: int) -> list[int]:
+        """The instants that make up a frame: more of them the farther anything moves."""
+        first = frame * _INSTANTS
+        span = [first, first + _INSTANTS - 1]
+        farthest = 0.0
+        for figure in self.figures:
+            start, end = _at_times(figure.joints, self._times[span])
+            (a, depth), (b, _) = (
+                self.cameras[span[0]].project(start),
+                self.cameras[span[1]].project(end),
+            )
+            near = depth > 1.0
+            farthest = max(farthest, np.abs(a - b)[near].max(initial=0))
+        count = 1 if farthest < _STEP else 3 if farthest < 3 * _STEP else _INSTANTS
+        return (
+            [first + round(i) for i in np.linspace(0, _INSTANTS - 1, count)]
+            if count > 1
+            else [first + _MIDDLE]
+        )
 
     def frames(self, labelled: set[int], image_ids: list[int]) -> Iterator[Frame]:
         """Render the video.
@@ -176,20 +198,22 @@ class Scene:
         """
         noise = np.random.default_rng(self._rng.integers(2**63))
         for begin in range(0, self.options.frames, _CHUNK):
-            end = min(begin + _CHUNK, self.options.frames)
-            times = self._times[begin * _INSTANTS : end * _INSTANTS]
+            chunk = range(begin, min(begin + _CHUNK, self.options.frames))
+            exposures = [self._exposure(frame) for frame in chunk]
+            times = self._times[[i for exposure in exposures for i in exposure]]
             posed = [f.mesh.vertices(_at_times(f.joints, times)) for f in self.figures]
             surfaces = self._shade(posed)
-            for frame in range(begin, end):
-                first = (frame - begin) * _INSTANTS
-                image = self._expose(frame, first, posed, surfaces)
+            first = 0
+            for frame, exposure in zip(chunk, exposures, strict=True):
+                pose = [vertices[first + len(exposure) // 2] for vertices in posed]
+                views = [view(surfaces, first + i, self.cameras[k]) for i, k in enumerate(exposure)]
+                image = self._expose(frame, views, pose)
                 image = self.film.develop(image, noise)
-                annotations, ignore_x, ignore_y = [], [], []
+                labels = ([], [], [])
                 if frame in labelled:
-                    annotations, ignore_x, ignore_y = self._annotate(
-                        frame, first + _INSTANTS // 2, posed, surfaces, image_ids[frame]
-                    )
-                yield Frame(image, self.film.quality, annotations, ignore_x, ignore_y)
+                    labels = self._annotate(frame, views[len(views) // 2], pose, image_ids[frame])
+                yield Frame(image, self.film.quality, *labels)
+                first += len(exposure)
 
     def _shade(self, posed: list[np.ndarray]) -> list[Surface]:
         """Light all figures and props over a chunk; the props follow the figures in number."""
@@ -203,61 +227,44 @@ class Scene:
             surfaces.append(shade(vertices, prop.quads, prop.colour, none, number, self.light))
         return surfaces
 
-    def _expose(self, frame, first, posed, surfaces) -> np.ndarray:
+    def _expose(self, frame, views, pose) -> np.ndarray:
         """Average the instants of one exposure: (h, w, 3) uint8."""
-        size = self.options.size
-        middle = first + _INSTANTS // 2
-        camera = self.cameras[frame * _INSTANTS + _INSTANTS // 2]
+        camera = self.cameras[frame * _INSTANTS + _MIDDLE]
         backdrop = self.backdrop.render(camera)
         if not self.options.photographs:
-            pieces = [self._shadow_pieces(f, v[middle]) for f, v in zip(self.figures, posed,
-                                                                        strict=True)]  # fmt: skip
-            pieces = [p for group in pieces for p in group] + [p.vertices for p in self.props]
+            pieces = [v[p] for f, v in zip(self.figures, pose, strict=True) for p in f.mesh.pieces]
+            pieces += [p.vertices for p in self.props]
             draw_shadows(backdrop, pieces, camera, self.light)
         large = cv2.resize(backdrop, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-        total = np.zeros((size[1], size[0], 3), np.float32)
-        for i in range(_INSTANTS):
-            canvas = large.copy()
-            camera = self.cameras[frame * _INSTANTS + i]
-            draw(canvas, view(surfaces, first + i, camera))
-            cv2.accumulate(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), total)
-        return cv2.convertScaleAbs(total, alpha=1 / _INSTANTS)
+        total = np.zeros(backdrop.shape, np.float32)
+        for i, scene in enumerate(views):
+            canvas = large.copy() if i + 1 < len(views) else large
+            draw(canvas, scene)
+            cv2.accumulate(
+                cv2.resize(canvas, self.options.size, interpolation=cv2.INTER_AREA), total
+            )
+        return cv2.convertScaleAbs(total, alpha=1 / len(views))
 
-    @staticmethod
-    def _shadow_pieces(figure: _Figure, vertices: np.ndarray) -> list[np.ndarray]:
-        """Nearly convex pieces of a figure: its regions, limbs cut at the middle joint."""
-        mesh, pieces = figure.mesh, []
-        for number in np.unique(mesh.region):
-            quads = mesh.region == number
-            cuts = [quads]
-            if REGIONS[number].endswith(('_arm', '_leg')):
-                cuts = [quads & (mesh.station < 1.02), quads & (mesh.station > 0.95)]
-            if REGIONS[number] not in ('face', 'hair'):
-                pieces += [vertices[np.unique(mesh.quads[c])] for c in cuts if c.any()]
-        return pieces
-
-    def _annotate(self, frame, instant, posed, surfaces, image_id):
+    def _annotate(self, frame, scene, pose, image_id):
         """Labels and ignore regions of one frame."""
         options = self.options
-        camera = self.cameras[frame * _INSTANTS + _INSTANTS // 2]
-        scene = view(surfaces, instant, camera)
+        camera = self.cameras[frame * _INSTANTS + _MIDDLE]
         owners = draw_owners(scene, options.size)
-        seen = np.bincount(scene.owner[owners[owners >= 0]], minlength=len(surfaces))
+        seen = np.bincount(scene.owner[owners[owners >= 0]], minlength=len(self.figures))
         annotations, ignore_x, ignore_y = [], [], []
-        for number, (figure, vertices) in enumerate(zip(self.figures, posed, strict=True)):
+        for number, (figure, vertices) in enumerate(zip(self.figures, pose, strict=True)):
             entry = None
             if figure.labelled:
                 pixels, labelled = visible_joints(
                     figure.joints[frame], number, figure.mesh.region, scene, owners, camera,
                     figure.person.build.stature,
                 )  # fmt: skip
-                head = np.unique(figure.mesh.quads[figure.mesh.region == REGIONS.index('head')])
-                box = head_box(vertices[instant, head], camera)
+                box = head_box(vertices[figure.mesh.head], camera)
                 entry = annotate_person(pixels, labelled, box, number, image_id, options.ears)
             if entry is not None:
                 annotations.append(entry)
             elif seen[number] > 12:
-                x, y = outline(vertices[instant], camera, 0.04 * self._person_pixels)
+                x, y = outline(vertices, camera, 0.04 * self._person_pixels)
                 if x:
                     ignore_x.append(x)
                     ignore_y.append(y)
