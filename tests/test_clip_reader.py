@@ -1,0 +1,238 @@
+import os
+import pathlib
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from clip_samples import build, texture
+from star_pose.datasets import ClipReader, ClipReadError, DataError, video_refs
+from star_pose.datasets.clip_reader import split_ref
+from star_pose.datasets.video_file import VideoFile
+
+SIZE = (96, 64)
+
+
+def write_video(path, number=40, codec='libx264', rate=25, step=1, **options):
+    """Frame t has a white bar whose place says t; returns the list of frames that were written."""
+    frames = []
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, 'yuv420p'
+        for t in range(number):
+            image = np.full((SIZE[1], SIZE[0], 3), 60, np.uint8)
+            image[:, 2 * t : 2 * t + 4] = 230
+            frames.append(image)
+            frame = av.VideoFrame.from_ndarray(image, format='bgr24')
+            frame.pts = t * step
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return frames
+
+
+def number_of(frame):
+    """Which frame this is, read from the bar."""
+    bright = frame[..., 1].astype(float).mean(axis=0) - 60
+    bright[bright < 60] = 0
+    return round(((bright * np.arange(len(bright))).sum() / bright.sum() - 1.5) / 2)
+
+
+@pytest.mark.parametrize(
+    ('name', 'options'),
+    [
+        ('short_groups.mp4', dict(g='5', bf='0')),
+        ('b_frames.mp4', dict(g='12', bf='3')),
+        ('one_group.mkv', dict(g='250', bf='2')),
+        ('open_groups.mp4', dict(g='10', bf='3', **{'x264-params': 'open-gop=1:scenecut=0'})),
+        ('old.avi', dict(codec='mpeg4', g='9')),
+    ],
+)
+def test_frames_are_exact_in_any_order(tmp_path, name, options):
+    path = str(tmp_path / name)
+    write_video(path, **options)
+    video = VideoFile(path)
+    assert len(video) == 40
+    forwards = [video.read(t) for t in range(40)]
+    assert [number_of(frame) for frame in forwards] == list(range(40))
+    for t in np.random.default_rng(0).permutation(40).tolist() + [39, 0, 39]:
+        np.testing.assert_array_equal(video.read(t), forwards[t])
+
+
+def test_variable_frame_rate_does_not_shift_the_count(tmp_path):
+    path = str(tmp_path / 'slow.mp4')
+    write_video(path, number=20, step=3, g='7')
+    video = VideoFile(path)
+    assert len(video) == 20
+    for t in (13, 2, 19, 5):
+        assert number_of(video.read(t)) == t
+
+
+def test_real_videos_give_what_sequential_decoding_gives(shared_data):
+    for path in sorted((shared_data / 'mmpose_samples').rglob('*.mp4'))[:3]:
+        with av.open(str(path)) as container:
+            expected = {
+                t: frame.to_ndarray(format='bgr24')
+                for t, frame in enumerate(container.decode(video=0))
+                if t in (0, 3, 4, 20, 33)
+            }
+        video = VideoFile(str(path))
+        for t in sorted(expected, reverse=True):
+            np.testing.assert_array_equal(video.read(t), expected[t])
+
+
+def test_references_say_file_and_frame(tmp_path):
+    assert split_ref('a/b.mp4#12') == ('a/b.mp4', 12)
+    assert split_ref('a/B.AVI#0') == ('a/B.AVI', 0)
+    assert split_ref('a#3/b.jpg') == ('a#3/b.jpg', None)
+    assert split_ref('a/b#12') == ('a/b#12', None)
+    path = str(tmp_path / 'x.mp4')
+    write_video(path, number=4)
+    refs = video_refs(path)
+    assert refs == [f'{path}#{t}' for t in range(4)]
+    frames = ClipReader().read_clip([refs[3], refs[1], refs[3]])
+    assert [number_of(frame) for frame in frames] == [3, 1, 3]
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(1)
+    paths = [str(tmp_path / f'{t:06d}.jpg') for t in range(6)]
+    for path in paths:
+        cv2.imwrite(path, texture(SIZE, rng))
+    return paths
+
+
+def test_frames_shared_by_neighbouring_samples_are_decoded_once(images):
+    reader = ClipReader(cache_mb=1)
+    for target in range(1, 5):
+        for _ in range(3):  # three persons in the frame
+            frames = reader.read_clip(images[target - 1 : target + 2])
+    assert reader.num_decoded == 6
+    np.testing.assert_array_equal(frames[1], cv2.imread(images[4]))
+
+
+def test_oldest_frames_go_when_the_cache_is_full(images):
+    size = SIZE[0] * SIZE[1] * 3
+    reader = ClipReader(cache_mb=2 * size / 2**20)
+    for index in (0, 1, 0, 2):  # 0 was used after 1, so 1 goes
+        reader.read(images[index])
+    assert reader.num_decoded == 3
+    reader.read(images[0])
+    assert reader.num_decoded == 3
+    reader.read(images[1])
+    assert reader.num_decoded == 4
+    nothing = ClipReader(cache_mb=0)
+    for _ in range(3):
+        nothing.read(images[0])
+    assert nothing.num_decoded == 3
+
+
+def test_shared_frames_cannot_be_written(images):
+    frame = ClipReader().read(images[0])
+    with pytest.raises(ValueError, match='read-only'):
+        frame[0, 0] = 0
+
+
+def test_a_process_shares_one_reader_and_a_fork_gets_its_own(images):
+    assert ClipReader.shared(cache_mb=3) is ClipReader.shared(cache_mb=3)
+    assert ClipReader.shared(cache_mb=3) is not ClipReader.shared(cache_mb=4)
+    before = ClipReader.shared(cache_mb=3)
+    before.read(images[0])
+
+    class Probe(torch.utils.data.Dataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            reader = ClipReader.shared(cache_mb=3)
+            return os.getpid(), reader is before, reader.num_decoded
+
+    for process, same, decoded in torch.utils.data.DataLoader(Probe(), num_workers=1):
+        assert int(process) != os.getpid()
+        assert not bool(same)
+        assert int(decoded) == 0
+
+
+@pytest.mark.parametrize('share', [0.05, 0.3, 0.6, 0.95, 0.999])
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+def test_truncated_image_is_refused_and_named(tmp_path, suffix, share):
+    path = tmp_path / f'frame{suffix}'
+    cv2.imwrite(str(path), texture(SIZE, np.random.default_rng(2)))
+    content = path.read_bytes()
+    ClipReader().read(str(path))
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ClipReadError, match=f'frame{suffix}'):
+        ClipReader().read(str(path))
+
+
+def test_thumbnail_does_not_hide_a_truncation_and_a_trailer_does_no_harm(tmp_path):
+    path = tmp_path / 'camera.jpg'
+    cv2.imwrite(str(path), texture(SIZE, np.random.default_rng(3)))
+    content = path.read_bytes()
+    thumbnail = cv2.imencode('.jpg', texture((16, 16), np.random.default_rng(4)))[1].tobytes()
+    segment = b'\xff\xe1' + (len(thumbnail) + 2).to_bytes(2, 'big') + thumbnail
+    whole = content[:2] + segment + content[2:]
+    path.write_bytes(whole + b'trailer of a camera')
+    assert ClipReader().read(str(path)).shape == (SIZE[1], SIZE[0], 3)
+    path.write_bytes(whole[: len(whole) // 2 + len(segment) // 2])
+    with pytest.raises(ClipReadError, match='truncated'):
+        ClipReader().read(str(path))
+
+
+def test_missing_empty_and_foreign_files_are_refused(tmp_path):
+    reader = ClipReader()
+    empty, text = tmp_path / 'empty.jpg', tmp_path / 'text.jpg'
+    empty.touch()
+    text.write_text('no picture')
+    for path, message in ((tmp_path / 'no.jpg', 'no.jpg'), (empty, 'empty'), (text, 'no image')):
+        with pytest.raises(ClipReadError, match=message):
+            reader.read(str(path))
+    assert issubclass(ClipReadError, OSError)
+    assert issubclass(ClipReadError, DataError)
+
+
+def test_unreadable_videos_are_refused_with_file_and_frame(tmp_path):
+    reader = ClipReader()
+    good, cut, text = (str(tmp_path / name) for name in ('good.mp4', 'cut.mp4', 'text.mp4'))
+    write_video(good, number=6)
+    content = pathlib.Path(good).read_bytes()
+    pathlib.Path(cut).write_bytes(content[: len(content) // 2])
+    pathlib.Path(text).write_text('no video')
+    with pytest.raises(ClipReadError, match=r'frame 6 of .*good.mp4.*6 frames'):
+        reader.read(f'{good}#6')
+    for path in (cut, text, str(tmp_path / 'none.mp4')):
+        with pytest.raises(ClipReadError, match=pathlib.Path(path).name):
+            reader.read(f'{path}#0')
+        with pytest.raises(ClipReadError, match=pathlib.Path(path).name):
+            video_refs(path)
+
+
+def test_damage_inside_a_video_stops_no_other_frame(tmp_path):
+    path = tmp_path / 'damaged.mkv'
+    write_video(path, number=30, g='10', bf='0', **{'x264-params': 'scenecut=0'})
+    whole = [VideoFile(str(path)).read(t) for t in (0, 9)]
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * 0.7)])
+    video = VideoFile(str(path))
+    assert 10 < len(video) < 30
+    for t, expected in zip((0, 9), whole, strict=True):
+        np.testing.assert_array_equal(video.read(t), expected)
+    with pytest.raises(IndexError, match='frame 29'):
+        video.read(29)
+
+
+def test_clip_is_loaded_from_images_and_videos_alike(tmp_path, images):
+    path = str(tmp_path / 'x.mp4')
+    write_video(path, number=8)
+    load = build(dict(type='SampleClipFrames', num_frames=3), dict(type='LoadClip'))
+    refs = video_refs(path)
+    made = load(dict(img_path=refs[7], video_frames=refs, frame_index=7))
+    assert [number_of(frame) for frame in made['img']] == [6, 7, 7]
+    made = load(dict(img_path=images[2], video_frames=images, frame_index=2))
+    for frame, image in zip(made['img'], images[1:4], strict=True):
+        np.testing.assert_array_equal(frame, cv2.imread(image))
+    assert made['img_shape'] == made['ori_shape'] == (SIZE[1], SIZE[0])
+    still = load(dict(img_path=images[0]))
+    assert len(still['img']) == 3

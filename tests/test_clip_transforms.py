@@ -1,0 +1,222 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import worker_init_fn
+from mmpose.datasets.transforms import PhotometricDistortion
+
+from clip_samples import NUM_KEYPOINTS, build, random_box, sample, seed_pipeline, texture
+from star_pose.datasets.transforms.random_source import fetch_rng
+from star_pose.models.target_frame import target_index
+
+SIZE = (120, 100)
+
+
+def video(length, index):
+    frames = [f'v/{t:06d}.jpg' for t in range(length)]
+    return dict(img_path=frames[index], video_frames=frames, frame_index=index)
+
+
+def positions(results):
+    return [results['video_frames'].index(path) for path in results['frame_paths']]
+
+
+@pytest.mark.parametrize(
+    ('options', 'index', 'expected', 'target'),
+    [
+        (dict(num_frames=5), 5, [3, 4, 5, 6, 7], 2),
+        (dict(num_frames=5), 0, [0, 0, 0, 1, 2], 2),
+        (dict(num_frames=5), 9, [7, 8, 9, 9, 9], 2),
+        (dict(num_frames=5, stride=3), 5, [0, 2, 5, 8, 9], 2),
+        (dict(num_frames=4), 5, [3, 4, 5, 6], 2),
+        (dict(num_frames=3, target='last'), 5, [3, 4, 5], 2),
+        (dict(num_frames=3, target='last', stride=2), 1, [0, 0, 1], 2),
+        (dict(num_frames=1), 4, [4], 0),
+    ],
+)
+def test_frames_are_in_time_order_and_borders_repeat(options, index, expected, target):
+    made = build(dict(type='SampleClipFrames', **options))(video(10, index))
+    assert positions(made) == expected
+    assert made['target_idx'] == target
+    assert made['frame_paths'][target] == made['img_path']
+    assert made['nframes'] == 10
+
+
+@pytest.mark.parametrize('target', ['centre', 'last'])
+@pytest.mark.parametrize('num_frames', [1, 2, 3, 4, 5, 8])
+def test_target_is_where_the_models_expect_it(num_frames, target):
+    made = build(dict(type='SampleClipFrames', num_frames=num_frames, target=target))(video(20, 9))
+    assert made['target_idx'] == target_index(num_frames, target)
+
+
+def test_random_stride_is_drawn_anew_in_every_fetch_and_is_one_a_clip():
+    pipeline = build(dict(type='SampleClipFrames', num_frames=3, stride=(1, 3)))
+    strides = set()
+    for _ in range(40):
+        places = np.diff(positions(pipeline(video(20, 10))))
+        assert len(set(places)) == 1
+        strides.add(int(places[0]))
+    assert strides == {1, 2, 3}
+
+
+def test_workers_repeat_by_seed_and_differ_from_each_other():
+    pipeline = build(dict(type='SampleClipFrames', num_frames=3, stride=(1, 9)))
+
+    def draws(worker, seed):
+        worker_init_fn(worker, num_workers=2, rank=0, seed=seed)
+        return [positions(pipeline(video(40, 20)))[0] for _ in range(12)]
+
+    assert draws(0, 5) == draws(0, 5)
+    assert draws(0, 5) != draws(1, 5)
+    assert draws(0, 5) != draws(0, 50)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [dict(num_frames=0), dict(stride=0), dict(stride=(3, 1)), dict(target='first')],
+)
+def test_impossible_sampling_is_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        build(dict(type='SampleClipFrames', **options))
+
+
+def test_frame_index_outside_the_video_is_refused():
+    with pytest.raises(ValueError, match='outside its video of 4 frames'):
+        build(dict(type='SampleClipFrames'))(dict(video(4, 0), frame_index=4))
+
+
+def test_still_becomes_the_same_path_in_every_frame():
+    made = build(dict(type='SampleClipFrames', num_frames=3))(dict(img_path='a.jpg'))
+    assert made['frame_paths'] == ['a.jpg'] * 3
+
+
+def test_given_image_is_repeated_and_given_clip_is_taken():
+    rng = np.random.default_rng(0)
+    images = np.stack([texture(SIZE, rng) for _ in range(3)])
+    pipeline = build(dict(type='SampleClipFrames', num_frames=3), dict(type='LoadClip'))
+    single = pipeline(dict(img=images[0]))
+    assert single['img_path'] is None
+    assert single['ori_shape'] == (100, 120)
+    for given in (images, list(images)):
+        made = pipeline(dict(img=given))
+        for t in range(3):
+            np.testing.assert_array_equal(single['img'][t], images[0])
+            np.testing.assert_array_equal(made['img'][t], images[t])
+
+
+@pytest.mark.parametrize(
+    ('images', 'message'),
+    [
+        ([np.zeros((4, 4, 3), np.uint8)] * 2, '2 images are given for a clip of 3'),
+        ([np.zeros((4, 4), np.uint8)] * 3, r'shape \(H, W, 3\)'),
+        ([np.zeros((4, n, 3), np.uint8) for n in (4, 5, 4)], 'differ in size'),
+    ],
+)
+def test_wrong_images_are_refused(images, message):
+    pipeline = build(dict(type='SampleClipFrames', num_frames=3), dict(type='LoadClip'))
+    with pytest.raises(ValueError, match=message):
+        pipeline(dict(img=images))
+
+
+def test_colours_change_alike_in_all_frames():
+    rng = np.random.default_rng(1)
+    image = texture(SIZE, rng)
+    seed_pipeline(3)
+    pipeline = build(dict(type='ClipPhotometricDistortion'))
+    changed = 0
+    for _ in range(6):
+        made = pipeline(dict(img=[image] * 4))['img']
+        for frame in made[1:]:
+            np.testing.assert_array_equal(made[0], frame)
+        changed += not np.array_equal(made[0], image)
+    assert changed > 2
+    off = build(dict(type='ClipPhotometricDistortion', prob=0.0))(dict(img=[image]))
+    np.testing.assert_array_equal(off['img'][0], image)
+
+
+def test_colours_of_a_clip_of_one_frame_are_those_of_mmpose():
+    image = texture(SIZE, np.random.default_rng(2))
+    ours, stock = build(dict(type='ClipPhotometricDistortion')), PhotometricDistortion()
+    for seed in range(5):
+        seed_pipeline(seed)
+        fetch_rng()  # the draw for prob
+        expected = stock(dict(img=image))['img']
+        seed_pipeline(seed)
+        np.testing.assert_array_equal(ours(dict(img=[image]))['img'][0], expected)
+
+
+HEAD = (
+    dict(type='GetBBoxCenterScale'),
+    dict(type='ClipAffine', input_size=(192, 256), use_udp=True),
+)
+CODEC = dict(type='UDPHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
+
+
+def test_packed_sample_has_the_form_that_the_model_reads():
+    rng = np.random.default_rng(4)
+    frames = [texture(SIZE, rng) for _ in range(5)]
+    start = sample(
+        frames, (20, 20, 70, 90), rng, track_id=4, vid_id='0012', skeleton_links=[(0, 1)]
+    )
+    target = dict(type='GenerateTarget', encoder=CODEC)
+    made = build(*HEAD, target, dict(type='GenerateLRClip'))(start)
+    packed = build(dict(type='PackClipInputs'))(made)
+    inputs, data = packed['inputs'], packed['data_samples']
+    assert inputs.dtype == torch.uint8
+    assert tuple(inputs.shape) == (5, 3, 64, 48)
+    for t in range(5):
+        np.testing.assert_array_equal(inputs[t].numpy().transpose(1, 2, 0), made['img'][t])
+    np.testing.assert_array_equal(data.gt_sr.img.numpy().transpose(1, 2, 0), made['gt_img'])
+    np.testing.assert_array_equal(data.gt_sr.mask.numpy()[0], made['gt_mask'])
+    assert data.gt_sr.img.dtype == data.gt_sr.mask.dtype == torch.uint8
+    assert tuple(data.gt_fields.heatmaps.shape) == (NUM_KEYPOINTS, 64, 48)
+    keypoints = data.gt_instances.transformed_keypoints
+    assert keypoints.shape == (1, NUM_KEYPOINTS, 2)
+    assert keypoints.dtype == np.float32
+    np.testing.assert_array_equal(keypoints, made['transformed_keypoints'])
+    assert data.gt_instances.keypoints_visible.shape == (1, NUM_KEYPOINTS)
+    meta = data.metainfo
+    assert meta['input_size'] == (192, 256)
+    assert meta['target_idx'] == 2
+    assert meta['img_path'] == 'video/000002.jpg'
+    assert meta['frame_paths'][0] == 'video/000000.jpg'
+    assert (meta['track_id'], meta['vid_id'], meta['sr_weight']) == (4, '0012', 1.0)
+    assert meta['degradation']['downsample'] == 'bicubic'
+    assert 'head_box' not in meta
+
+
+def test_sample_without_keypoints_or_truth_can_be_packed():
+    rng = np.random.default_rng(5)
+    start = sample([texture(SIZE, rng)] * 3, (20, 20, 70, 90), rng)
+    del start['keypoints'], start['keypoints_visible']
+    low = dict(type='GenerateLRClip', keep_hr=False)
+    data = build(*HEAD, low, dict(type='PackClipInputs'))(start)['data_samples']
+    assert 'gt_sr' not in data
+    assert 'transformed_keypoints' not in data.gt_instances
+
+
+def test_whole_training_pipeline_repeats_by_seed_and_differs_between_fetches():
+    rng = np.random.default_rng(6)
+    start = sample([texture(SIZE, rng)] * 5, random_box(rng, SIZE), rng)
+    pipeline = build(
+        dict(type='PseudoClip'),
+        dict(type='GetBBoxCenterScale'),
+        dict(type='RandomFlip'),
+        dict(type='RandomHalfBody'),
+        dict(type='RandomBBoxTransform'),
+        dict(type='ClipAffine', input_size=(192, 256)),
+        dict(type='ClipPhotometricDistortion'),
+        dict(type='GenerateLRClip', after=[dict(type='ClipNoise'), dict(type='ClipJPEG')]),
+        dict(type='PackClipInputs'),
+    )
+
+    def fetch(seed=None):
+        if seed is not None:
+            seed_pipeline(seed)
+        return pipeline(copy.deepcopy(start))['inputs']
+
+    first, again = fetch(1), fetch()
+    assert not torch.equal(first, again)
+    assert torch.equal(first, fetch(1))
+    assert torch.equal(again, fetch())
