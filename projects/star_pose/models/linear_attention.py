@@ -35,6 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = [
+    'ALL',
     'KERNELS',
     'NORMALISERS',
     'SCOPES',
@@ -51,6 +52,7 @@ KERNELS = ('leaky_relu', 'relu', 'elu1', 'softmax')
 NORMALISERS = ('absolute', 'shift', 'inline', 'naive')
 # What a token attends to: its own frame, its own and earlier frames, or the whole clip.
 SCOPES = ('frame', 'past', 'clip')
+ALL = slice(None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,13 +116,12 @@ class FrameSummary(NamedTuple):
     value: Tensor
     count: Tensor
 
-    def over(self, scope: str) -> 'FrameSummary':
-        """The summary that the queries of each frame read: see :data:`SCOPES`."""
-        if scope == 'clip':
+    def over(self, scope: str, shown: slice = ALL) -> 'FrameSummary':
+        """What the queries of the frames ``shown`` read: see :data:`SCOPES`."""
+        if scope == 'clip':  # one summary for all frames
             return FrameSummary(*(part.sum(2, keepdim=True) for part in self))
-        if scope == 'past':
-            return FrameSummary(*(part.cumsum(2) for part in self))
-        return self
+        parts = (part.cumsum(2) for part in self) if scope == 'past' else self
+        return FrameSummary(*(part[:, :, shown] for part in parts))
 
 
 def rms_normalise(x: Tensor, eps: float = 1e-6) -> Tensor:
@@ -162,16 +163,22 @@ def read(q: Tensor, summary: FrameSummary, form: AttentionForm) -> Tensor:
     return answer / (weighing @ summary.key + form.eps)
 
 
-def visible_tokens(num_frames: int, num_tokens: int, scope: str, device: torch.device) -> Tensor:
-    """Which token may see which: a boolean (T L, T L), rows are queries."""
-    frame = torch.arange(num_frames, device=device).repeat_interleave(num_tokens)  # T L
-    if scope == 'clip':
-        return torch.ones_like(frame[:, None] + frame[None], dtype=torch.bool)
-    return frame[:, None] == frame if scope == 'frame' else frame[:, None] >= frame
+def visible_tokens(k: Tensor, scope: str, shown: slice = ALL) -> Tensor:
+    """Which of the keys (N, h, T, L, d) the queries of the frames ``shown`` see: (T' L, T L)."""
+    frame = torch.arange(k.shape[2], device=k.device)[:, None].expand(-1, k.shape[3])  # T L
+    query_frame, key_frame = frame[shown].reshape(-1, 1), frame.reshape(1, -1)  # T'L 1, 1 TL
+    if scope == 'frame':
+        return query_frame == key_frame
+    return query_frame >= (key_frame if scope == 'past' else torch.zeros_like(key_frame))
 
 
 def linear_attention(
-    q: Tensor, k: Tensor, v: Tensor, form: AttentionForm, scope: str = 'clip'
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    form: AttentionForm,
+    scope: str = 'clip',
+    shown: slice = ALL,
 ) -> Tensor:
     """Attend within a frame, to the past or to the whole clip, in a cost linear in the tokens.
 
@@ -179,14 +186,15 @@ def linear_attention(
     digits in sums over thousands of tokens.
 
     Args:
-        q: Queries, (N, h, T, L, d), any float type.
-        k: Keys, alike. RMS-normalise both for the normaliser ``shift``.
-        v: Values, alike.
+        q: Queries of the frames ``shown``, (N, h, T', L, d), any float type.
+        k: Keys of all frames, (N, h, T, L, d). RMS-normalise both for the normaliser ``shift``.
+        v: Values, like the keys.
         form: The kernel and normaliser. With the kernel ``softmax`` the cost is quadratic.
         scope: One of :data:`SCOPES`.
+        shown: Which of the T frames the T' frames of queries are; all by default.
 
     Returns:
-        (N, h, T, L, d) in the type of ``v``.
+        (N, h, T', L, d) in the type of ``v``.
     """
     if scope not in SCOPES:
         raise ValueError(f'scope is {scope!r}; it must be one of {SCOPES}')
@@ -194,37 +202,37 @@ def linear_attention(
     with torch.autocast(q.device.type, enabled=False):
         q, k, v = _widen(q), _widen(k), _widen(v)
         if form.kernel == 'softmax':
-            out = _softmax_attention(q, k, v, scope)
+            out = _softmax_attention(q, k, v, scope, shown)
         else:
-            out = read(q, summarise(k, v, form).over(scope), form)
+            out = read(q, summarise(k, v, form).over(scope, shown), form)
     return out.to(dtype)
 
 
-def _softmax_attention(q: Tensor, k: Tensor, v: Tensor, scope: str) -> Tensor:
+def _softmax_attention(q: Tensor, k: Tensor, v: Tensor, scope: str, shown: slice) -> Tensor:
     if scope == 'frame':
-        return F.scaled_dot_product_attention(q, k, v)
-    num_frames, num_tokens = q.shape[2:4]
-    mask = None
-    if scope == 'past':
-        mask = visible_tokens(num_frames, num_tokens, scope, q.device)
+        return F.scaled_dot_product_attention(q, k[:, :, shown], v[:, :, shown])
+    mask = visible_tokens(k, scope, shown) if scope == 'past' else None
     flat = (x.flatten(2, 3) for x in (q, k, v))  # N h TL d
     out = F.scaled_dot_product_attention(*flat, attn_mask=mask)
-    return out.unflatten(2, (num_frames, num_tokens))  # N h T L d
+    return out.unflatten(2, q.shape[2:4])  # N h T' L d
 
 
-def attention_weights(q: Tensor, k: Tensor, form: AttentionForm, scope: str = 'clip') -> Tensor:
+def attention_weights(
+    q: Tensor, k: Tensor, form: AttentionForm, scope: str = 'clip', shown: slice = ALL
+) -> Tensor:
     """The explicit weight of every token for every query; quadratic, for tests and drawing.
 
     Args:
-        q: Queries, (N, h, T, L, d).
-        k: Keys, alike.
+        q: Queries of the frames ``shown``, (N, h, T', L, d).
+        k: Keys of all frames, (N, h, T, L, d).
         form: The kernel and normaliser.
         scope: One of :data:`SCOPES`.
+        shown: Which of the T frames the T' frames of queries are.
 
     Returns:
-        (N, h, T L, T L); a row holds the weights of one query.
+        (N, h, T' L, T L); a row holds the weights of one query.
     """
-    visible = visible_tokens(q.shape[2], q.shape[3], scope, q.device)
+    visible = visible_tokens(k, scope, shown)
     q, k = q.flatten(2, 3), k.flatten(2, 3)  # N h TL d
     scale = 1 / math.sqrt(q.shape[-1])
     if form.kernel == 'softmax':
@@ -243,11 +251,16 @@ def attention_weights(q: Tensor, k: Tensor, form: AttentionForm, scope: str = 'c
 
 
 def quadratic_attention(
-    q: Tensor, k: Tensor, v: Tensor, form: AttentionForm, scope: str = 'clip'
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    form: AttentionForm,
+    scope: str = 'clip',
+    shown: slice = ALL,
 ) -> Tensor:
     """The token-by-token twin of :func:`linear_attention`: same arguments, same result."""
-    weights = attention_weights(q, k, form, scope)
-    return (weights @ v.flatten(2, 3)).unflatten(2, q.shape[2:4])  # N h T L d
+    weights = attention_weights(q, k, form, scope, shown)
+    return (weights @ v.flatten(2, 3)).unflatten(2, q.shape[2:4])  # N h T' L d
 
 
 class LinearAttention(nn.Module):
@@ -278,12 +291,24 @@ class LinearAttention(nn.Module):
         self.num_heads = num_heads
         self.form = AttentionForm(**(form or {}))
         self.scope = scope
-        self.qkv = nn.Linear(channels, 3 * channels)
+        self.query = nn.Linear(channels, channels)
+        self.key_value = nn.Linear(channels, 2 * channels)
         self.proj = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix the tokens: (N, T, L, C) -> (N, T, L, C)."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # N T L 3 h d
-        q, k, v = qkv.permute(3, 0, 4, 1, 2, 5)  # N h T L d, each
-        out = linear_attention(rms_normalise(q), rms_normalise(k), v, self.form, self.scope)
-        return self.proj(out.permute(0, 2, 3, 1, 4).flatten(3))  # N T L C
+    def forward(self, x: Tensor, shown: slice = ALL) -> Tensor:
+        """Mix the tokens of a clip.
+
+        Args:
+            x: (N, T, L, C).
+            shown: The T' frames whose tokens are wanted; the others are only attended to.
+
+        Returns:
+            (N, T', L, C).
+        """
+        q = self.query(x[:, shown]).unflatten(-1, (self.num_heads, -1))  # N T' L h d
+        q = q.permute(0, 3, 1, 2, 4)  # N h T' L d
+        kv = self.key_value(x).unflatten(-1, (2, self.num_heads, -1))  # N T L 2 h d
+        k, v = kv.permute(3, 0, 4, 1, 2, 5)  # N h T L d, each
+        q, k = rms_normalise(q), rms_normalise(k)
+        out = linear_attention(q, k, v, self.form, self.scope, shown)  # N h T' L d
+        return self.proj(out.permute(0, 2, 3, 1, 4).flatten(3))  # N T' L C

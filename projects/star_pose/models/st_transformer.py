@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from .linear_attention import LinearAttention
+from .linear_attention import ALL, LinearAttention
 from .position_encoding import build_position
 
 __all__ = ['ATTENTIONS', 'ConvFeedForward', 'STTransformer', 'STTransformerBlock', 'TemporalConv']
@@ -57,33 +57,25 @@ class ConvFeedForward(nn.Module):
     Args:
         channels: Width C of the tokens.
         ratio: Width of the hidden layer in C.
-        temporal_kernel: Frames the depthwise convolution sees; 1 is spatial only.
-        causal: Let it see only earlier frames and the own one.
     """
 
-    def __init__(
-        self, channels: int, ratio: float = 2.0, temporal_kernel: int = 1, causal: bool = False
-    ) -> None:
+    def __init__(self, channels: int, ratio: float = 2.0) -> None:
         super().__init__()
         hidden = int(channels * ratio)
         self.expand = nn.Linear(channels, hidden)
         self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
-        self.temporal = (
-            nn.Identity() if temporal_kernel == 1 else TemporalConv(hidden, temporal_kernel, causal)
-        )
         self.reduce = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T, h, w, C) -> (N, T, h, w, C)."""
+        """Mix channels and neighbours: (N, T, h, w, C) -> (N, T, h, w, C)."""
         hidden = self.expand(x)
         frames = hidden.flatten(0, 1).permute(0, 3, 1, 2)  # NT C h w, channels last
         frames = self.depthwise(frames).permute(0, 2, 3, 1)  # NT h w C
-        hidden = hidden + frames.unflatten(0, x.shape[:2])  # N T h w C
-        return self.reduce(F.gelu(self.temporal(hidden)))
+        return self.reduce(F.gelu(hidden + frames.unflatten(0, x.shape[:2])))  # N T h w C
 
 
 class STTransformerBlock(nn.Module):
-    """One pre-norm block: attention, then the convolutional feed-forward part.
+    """One pre-norm block: a local look in time, attention, the convolutional feed-forward part.
 
     ``joint`` attention mixes all T h w tokens at once. ``factorised`` mixes the tokens of each
     frame and then, at each place, those of all frames.
@@ -94,7 +86,7 @@ class STTransformerBlock(nn.Module):
         attention: One of :data:`ATTENTIONS`.
         form: Arguments of :class:`~star_pose.models.linear_attention.AttentionForm`.
         ffn_ratio: Width of the feed-forward part in C.
-        temporal_kernel: Frames its depthwise convolution sees; 1 is spatial only.
+        temporal_kernel: Frames that a depthwise convolution over time sees; 1 leaves it out.
         causal: Let no token see a later frame.
         residual_scale: What the learned, per-channel scale of each residual branch starts from.
     """
@@ -113,34 +105,51 @@ class STTransformerBlock(nn.Module):
         super().__init__()
         if attention not in ATTENTIONS:
             raise ValueError(f'attention is {attention!r}; it must be one of {ATTENTIONS}')
-        self.causal = causal
+        self.temporal = (
+            TemporalConv(channels, temporal_kernel, causal) if temporal_kernel != 1 else None
+        )
         across = 'past' if causal else 'clip'
-        scopes = (across,) if attention == 'joint' else ('frame', across)
-        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in scopes)
-        self.attentions = nn.ModuleList(
-            LinearAttention(channels, num_heads, form, scope) for scope in scopes
-        )
+        self.spatial = None
+        if attention == 'factorised':
+            self.spatial = nn.Sequential(
+                nn.LayerNorm(channels), LinearAttention(channels, num_heads, form, 'frame')
+            )
+            self.spatial_scale = nn.Parameter(torch.full((channels,), residual_scale))
+        self.norm = nn.LayerNorm(channels)
+        self.attention = LinearAttention(channels, num_heads, form, across)
+        self.attention_scale = nn.Parameter(torch.full((channels,), residual_scale))
         self.ffn_norm = nn.LayerNorm(channels)
-        self.ffn = ConvFeedForward(channels, ffn_ratio, temporal_kernel, causal)
-        self.scales = nn.ParameterList(
-            nn.Parameter(torch.full((channels,), residual_scale)) for _ in range(len(scopes) + 1)
-        )
+        self.ffn = ConvFeedForward(channels, ffn_ratio)
+        self.ffn_scale = nn.Parameter(torch.full((channels,), residual_scale))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, T, h, w, C) -> (N, T, h, w, C)."""
+    def forward(self, x: Tensor, shown: slice = ALL) -> Tensor:
+        """Mix the tokens of a clip.
+
+        Args:
+            x: (N, T, h, w, C).
+            shown: The T' frames whose tokens are wanted; the others are only attended to.
+
+        Returns:
+            (N, T', h, w, C).
+        """
+        if self.temporal is not None:
+            x = self.temporal(x)
         tokens = x.flatten(2, 3)  # N T L C
-        tokens = tokens + self.scales[0] * self.attentions[0](self.norms[0](tokens))
-        if len(self.attentions) == 2:
-            tokens = tokens + self.scales[1] * self._attend_in_time(self.norms[1](tokens))
-        x = tokens.unflatten(2, x.shape[2:4])  # N T h w C
-        return x + self.scales[-1] * self.ffn(self.ffn_norm(x))
+        if self.spatial is None:
+            mixed = self.attention(self.norm(tokens), shown)  # N T' L C
+        else:
+            tokens = _add_scaled(tokens, self.spatial_scale, self.spatial(tokens))
+            mixed = self._attend_at_each_place(self.norm(tokens), shown)  # N T' L C
+        tokens = _add_scaled(tokens[:, shown], self.attention_scale, mixed)
+        x = tokens.unflatten(2, x.shape[2:4])  # N T' h w C
+        return _add_scaled(x, self.ffn_scale, self.ffn(self.ffn_norm(x)))
 
-    def _attend_in_time(self, tokens: Tensor) -> Tensor:
-        """Attend over the T tokens of each place: (N, T, L, C) -> (N, T, L, C)."""
+    def _attend_at_each_place(self, tokens: Tensor, shown: slice) -> Tensor:
+        """Attend over the T tokens of each place: (N, T, L, C) -> (N, T', L, C)."""
         num_places = tokens.shape[2]
         places = tokens.transpose(1, 2).flatten(0, 1).unsqueeze(2)  # NL T 1 C
-        mixed = self.attentions[1](places)  # NL T 1 C
-        return mixed.squeeze(2).unflatten(0, (-1, num_places)).transpose(1, 2)  # N T L C
+        mixed = self.attention(places, shown).squeeze(2)  # NL T' C
+        return mixed.unflatten(0, (-1, num_places)).transpose(1, 2)  # N T' L C
 
 
 class STTransformer(BaseModule):
@@ -158,32 +167,41 @@ class STTransformer(BaseModule):
     def __init__(
         self,
         channels: int = 64,
-        depth: int = 6,
+        depth: int = 4,
         position: str = 'sinusoidal',
         with_cp: bool = False,
         init_cfg: dict | None = None,
         **block,
     ) -> None:
         super().__init__(init_cfg)
+        if depth < 1:
+            raise ValueError(f'depth is {depth}; it must be at least 1')
         self.with_cp = with_cp
         self.position = build_position(position, channels)
         self.blocks = nn.ModuleList(STTransformerBlock(channels, **block) for _ in range(depth))
         self.norm = nn.LayerNorm(channels)
 
-    def forward(self, x: Tensor, frame_offsets: Tensor) -> Tensor:
+    def forward(self, x: Tensor, frame_offsets: Tensor, shown: slice = ALL) -> Tensor:
         """Mix the tokens of a clip.
 
         Args:
             x: (N, T, h, w, C).
             frame_offsets: (T,), each frame's distance from the target in frames.
+            shown: The T' frames whose tokens are wanted. The last block computes only these.
 
         Returns:
-            (N, T, h, w, C), normalised over C.
+            (N, T', h, w, C), normalised over C.
         """
         x = x + self.position(*x.shape[2:4], frame_offsets).to(x.dtype)
-        for block in self.blocks:
+        for depth, block in enumerate(self.blocks, start=1):
+            wanted = shown if depth == len(self.blocks) else ALL
             if self.with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, x, use_reentrant=False)
+                x = checkpoint(block, x, wanted, use_reentrant=False)
             else:
-                x = block(x)
+                x = block(x, wanted)
         return self.norm(x)
+
+
+def _add_scaled(x: Tensor, scale: Tensor, branch: Tensor) -> Tensor:
+    """``x + scale * branch`` in one pass over the memory, in the type of ``x``."""
+    return torch.addcmul(x, scale.to(x.dtype), branch.to(x.dtype))

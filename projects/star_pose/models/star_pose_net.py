@@ -41,7 +41,7 @@ class STARPoseNet(BaseModule):
         slope: Slope of the LeakyReLU kernel below zero.
         position: ``'sinusoidal'`` or ``'learned'``.
         ffn_ratio: Width of the feed-forward part in C.
-        temporal_kernel: Frames that the feed-forward part's convolution sees; 1 is spatial only.
+        temporal_kernel: Frames that each block's convolution over time sees; 1 leaves it out.
         residual_scale: What the scales of the Transformer's residual branches start from.
         target: Which frame the maps belong to: ``'centre'``, ``'last'``, or ``'all'``, which
             returns the maps of every frame, as a batch of N T.
@@ -59,8 +59,8 @@ class STARPoseNet(BaseModule):
         self,
         in_channels: int = 3,
         embed_channels: int = 64,
-        depth: int = 6,
-        num_cnn_blocks: int = 5,
+        depth: int = 4,
+        num_cnn_blocks: int = 4,
         token_stride: int = 2,
         num_heads: int = 4,
         attention: str = 'joint',
@@ -140,7 +140,7 @@ class STARPoseNet(BaseModule):
         features = self._features(clip)  # NT C h' w', padded to the stride
         tokens = self.tokenise(features).permute(0, 2, 3, 1)  # NT h'/s w'/s C
         tokens = tokens.unflatten(0, (num_clips, num_frames))  # N T h'/s w'/s C
-        tokens = self.transformer(tokens, frame_offsets)[:, shown].flatten(0, 1)  # N h'/s w'/s C
+        tokens = self.transformer(tokens, frame_offsets, shown).flatten(0, 1)  # N h'/s w'/s C
         transformer = self.untokenise(tokens).permute(0, 3, 1, 2)  # N Css h'/s w'/s
         transformer = F.pixel_shuffle(transformer, self.token_stride)  # N C h' w'
 
