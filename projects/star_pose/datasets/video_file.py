@@ -38,9 +38,9 @@ class VideoFile:
             self._stream = self._container.streams.video[0]
             self._stream.codec_context.thread_count = 1
             self._list_packets()
+            self._turns = self._read_turns()
         except (av.error.FFmpegError, ValueError) as error:
             raise ValueError(f'cannot read video {path}: {error}') from error
-        self._decoded = iter(())
         self._next = None  # position of the frame that self._decoded gives next; None: unknown
 
     def __len__(self) -> int:
@@ -60,8 +60,8 @@ class VideoFile:
         if None in stamps or len(set(stamps)) != len(stamps):
             # Old containers give no usable presentation times: count decoded frames instead
             self._stamps, self._keys = None, []
-            self._container.seek(0, stream=self._stream)
-            self._count = sum(1 for _ in self._container.decode(self._stream))
+            self._seek(0)
+            self._count = sum(1 for _ in self._decoded)
             return
         self._stamps, self._keys = sorted(stamps), sorted(keys)
 
@@ -89,8 +89,16 @@ class VideoFile:
             self._next = None
             raise ValueError(f'frame {index} of {self.path} is listed but cannot be decoded')
         image = frame.to_ndarray(format='bgr24')
-        turns = round(frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+        return np.ascontiguousarray(np.rot90(image, self._turns)) if self._turns else image
+
+    def _read_turns(self) -> int:
+        """Quarter turns, counterclockwise, that the file asks for: phones film on their side.
+
+        The first frame is asked for all: some streams say it once, others with every frame.
+        """
+        self._seek(self._first_stamp)
+        frame = next(self._decoded, None)
+        return round(frame.rotation / 90) % 4 if frame is not None else 0
 
     def _find(self, index: int) -> av.VideoFrame | None:
         if self._stamps is None:
@@ -106,7 +114,7 @@ class VideoFile:
             frame = self._decode_until(stamp, index)
             if frame is not None:
                 return frame
-        self._seek(min(self._stamps[0], 0))
+        self._seek(self._first_stamp)
         return self._decode_until(stamp, index)
 
     def _key_between(self, index: int) -> bool:
@@ -114,6 +122,10 @@ class VideoFile:
         first = bisect.bisect_right(self._keys, (self._stamps[self._next], float('inf')))
         last = bisect.bisect_right(self._keys, (self._stamps[index], float('inf')))
         return last > first and index > self._next + 1
+
+    @property
+    def _first_stamp(self) -> int:
+        return min(self._stamps[0], 0) if self._stamps is not None else 0
 
     def _seek(self, stamp: int) -> None:
         self._container.seek(stamp, stream=self._stream, backward=True)
@@ -133,7 +145,7 @@ class VideoFile:
     def _count_up_to(self, index: int) -> av.VideoFrame | None:
         """Find a frame by counting from the start, where there are no time stamps."""
         if self._next is None or self._next > index:
-            self._seek(0)
+            self._seek(self._first_stamp)
             self._next = 0
         for frame in self._decoded:
             self._next += 1
