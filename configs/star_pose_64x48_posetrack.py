@@ -66,7 +66,7 @@ train_pipeline = [
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='RandomHalfBody'),
     dict(type='RandomBBoxTransform'),
-    dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
+    dict(type='ClipAffine', input_size=codec['input_size'], use_udp=True),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='GenerateLRClip', scale=scale),
     dict(type='PackClipInputs'),
@@ -75,7 +75,7 @@ val_pipeline = [
     dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
     dict(type='LoadClip'),
     dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
+    dict(type='ClipAffine', input_size=codec['input_size'], use_udp=True),
     dict(type='GenerateLRClip', scale=scale),
     dict(type='PackClipInputs'),
 ]
@@ -106,7 +106,9 @@ val_dataloader = dict(
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='CocoMetric')
+# poseval's AP; ground truth of the files, which carry what samples do not: ignore regions.
+val_evaluator = dict(
+    type='PoseTrackMetric', ann_file=data_root + 'annotations/posetrack18_val.json')
 test_evaluator = val_evaluator
 
 train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=1)
@@ -125,7 +127,8 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='coco/AP', rule='greater'),
+        type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='posetrack/AP',
+        rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='ClipVisualizationHook', enable=False))
 custom_hooks = [dict(type='SyncBuffersHook')]

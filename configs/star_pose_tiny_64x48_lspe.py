@@ -19,7 +19,7 @@ train_pipeline = [
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='RandomHalfBody'),
     dict(type='RandomBBoxTransform'),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='ClipAffine', input_size=codec['input_size']),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='GenerateLRClip', scale=scale),
     dict(type='PackClipInputs'),
@@ -29,7 +29,7 @@ val_pipeline = [
     dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
     dict(type='LoadClip'),
     dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='ClipAffine', input_size=codec['input_size']),
     dict(type='GenerateLRClip', scale=scale),
     dict(type='PackClipInputs'),
 ]
@@ -48,3 +48,7 @@ val_dataloader = dict(
         data_prefix=dict(img=''),
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
+
+# Ground truth from the samples: the label file is not one of PoseTrack's.
+val_evaluator = dict(_delete_=True, type='PoseTrackMetric')
+test_evaluator = val_evaluator

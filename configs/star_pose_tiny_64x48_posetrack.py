@@ -44,7 +44,7 @@ train_pipeline = [
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='RandomHalfBody'),
     dict(type='RandomBBoxTransform'),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='ClipAffine', input_size=codec['input_size']),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='GenerateLRClip', scale=scale),
     dict(type='PackClipInputs'),
@@ -53,7 +53,7 @@ val_pipeline = [
     dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
     dict(type='LoadClip'),
     dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='ClipAffine', input_size=codec['input_size']),
     dict(type='GenerateLRClip', scale=scale),
     dict(type='PackClipInputs'),
 ]
