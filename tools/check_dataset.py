@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Check all data that a config points to, and print one table.
 
 Reads labels and frames of the train, val and test data sets: counts, missing and unreadable files,
@@ -9,12 +8,13 @@ the training data. The exit code is 1 where there are errors; notes do not count
 import argparse
 import sys
 
+import prelude  # noqa: F401  (before the package: it decides whose code runs)
+
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
 
-import star_pose  # noqa: F401  (registers the data sets)
 from star_pose.datasets.check import check_config
 from star_pose.datasets.check_report import print_reports
 

@@ -86,7 +86,7 @@ class BaseClipDataset(BaseCocoStyleDataset):
         """Find the files of all labelled images and, for videos, the frames around them.
 
         Args:
-            images: Label entries, each with ``img_path``.
+            images: Label entries, each with ``img_path``, ``is_labeled`` and ``has_persons``.
             index: Listing of the image folders.
 
         Returns:
@@ -131,16 +131,25 @@ class BaseClipDataset(BaseCocoStyleDataset):
         if self._fully_initialized:
             return
         super().full_init()
-        if len(self) == 0:
-            raise LabelError(
-                f'{type(self).__name__}: no usable person in {self.ann_file} ({self.counts}): the '
-                'split is empty, or all joints are unlabelled'
-            )
         self.skips.start(len(self))
         self._publish_ann_file()
         print_log(self.describe(), 'current')
         if self.skips.summary():
             print_log(self.skips.summary(), 'current')
+
+    def filter_data(self) -> list[dict]:
+        """Filter by ``filter_cfg`` as MMPose does; nothing left is an error.
+
+        Returns:
+            The samples that are left.
+        """
+        data_list = super().filter_data()
+        if not data_list:
+            raise LabelError(
+                f'{type(self).__name__}: no usable person in {self.ann_file} ({self.counts}): the '
+                'split is empty, all joints are unlabelled, or filter_cfg leaves nothing'
+            )
+        return data_list
 
     def _read_images(self) -> tuple[dict, list[dict]]:
         """Read the label file: the images that can be used, by id, and all annotations."""
@@ -154,8 +163,13 @@ class BaseClipDataset(BaseCocoStyleDataset):
             and osp.isfile(self.ann_file)
             and all(field in entry for entry in annotations for field in _COCO_EVAL_FIELDS)
         )
+        labelled = {annotation['image_id'] for annotation in annotations}
         chosen = [
-            image
+            dict(
+                image,
+                is_labeled=bool(image.get('is_labeled', image['id'] in labelled)),
+                has_persons=image['id'] in labelled,
+            )
             for image in labels['images']
             if self.sample_interval == 1 or image['id'] % self.sample_interval == 0
         ]
@@ -167,11 +181,10 @@ class BaseClipDataset(BaseCocoStyleDataset):
         usable = complete_sizes(located, self.skips)
         reject_strays(labels, self.ann_file, self.skips)
         self.skips.check_labels(len(labels['images']) + len(annotations))
-        labelled = {annotation['image_id'] for annotation in annotations}
         self.counts = {
             'sequences': len(self.video_frames),
             'images': len(labels['images']),
-            'labelled frames': sum(i.get('is_labeled', i['id'] in labelled) for i in usable),
+            'labelled frames': sum(image['is_labeled'] for image in usable),
             **self.counts,
         }
         return {image['id']: image for image in usable}, annotations

@@ -98,6 +98,7 @@ class FrameFolderDataset(BaseClipDataset):
             for image, name in there:
                 image.update(sequence=key, frame_index=sequence.index[name.number])
                 image.setdefault('vid_id', key)
+                image.setdefault('frame_id', name.number)
                 found.append(image)
         if gaps and self.missing_frames == 'error':
             raise self._gap_error(gaps)
@@ -119,9 +120,11 @@ class FrameFolderDataset(BaseClipDataset):
     def _is_there(
         self, image: dict, name: FrameName, sequence: FrameSequence, index: FolderIndex
     ) -> bool:
-        """Whether a labelled frame itself exists; a fault, raised or counted, where not."""
+        """Whether a listed frame itself exists; a fault, raised or counted, if it is labelled."""
         if self.frame_list == 'nframes' or index.has(image['img_path']):
             return True
+        if not (image['is_labeled'] or image['has_persons']):
+            return False  # a neighbour only: the sequence lists it as missing
         others = sorted(index.names(name.folder))
         hint = ''
         if others:

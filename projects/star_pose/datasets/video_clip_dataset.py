@@ -89,5 +89,6 @@ data_root/
                 continue
             image.update(sequence=path, frame_index=position, width=width, height=height)
             image.setdefault('vid_id', path)
+            image.setdefault('frame_id', position)
             found.append(image)
         return found

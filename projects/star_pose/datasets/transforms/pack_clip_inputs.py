@@ -84,6 +84,11 @@ class PackClipInputs(PackPoseInputs):
             results = {k: v for k, v in results.items() if k != 'transformed_keypoints'}
             if keypoints.ndim == 3:
                 results['transformed_keypoints'] = keypoints[..., :2].astype(np.float32)
+        dataset = results.get('dataset')
+        if dataset is not None and 'skeleton_links' in dataset.metainfo:
+            # MMPose's CombinedDataset leaves the links of the part's own joints in the sample,
+            # although KeypointConverter has changed the joints
+            results = {**results, 'skeleton_links': dataset.metainfo['skeleton_links']}
         packed = super().transform(results)
         if results.get('gt_img') is not None:
             fields = dict(img=torch.from_numpy(_channels_first(results['gt_img'])))
