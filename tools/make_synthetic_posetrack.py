@@ -6,13 +6,17 @@ Example:
 
 import argparse
 import os
+import pathlib
 import sys
 import time
+
+import cv2
 
 from star_pose.datasets.synthetic import (
     DatasetOptions,
     MotionLibrary,
     SceneOptions,
+    contact_sheet,
     list_photographs,
     make_dataset,
 )
@@ -45,6 +49,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--dense', action='store_true', help='label every frame')
     parser.add_argument('--ears', action='store_true',
                         help='label the ears, which PoseTrack never does')  # fmt: skip
+    parser.add_argument(
+        '--contact-sheet', metavar='JPG', help='also write a picture of a few frames'
+    )
     parser.add_argument('--overwrite', action='store_true',
                         help='replace an earlier synthetic data set at --out')  # fmt: skip
     return parser.parse_args(argv)
@@ -80,6 +87,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 2
     print()
+    if args.contact_sheet:
+        path = pathlib.Path(args.contact_sheet)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sheet = contact_sheet(args.out)
+        cv2.imencode('.jpg', sheet, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tofile(path)
     for split, count in counts.items():
         print(
             f'{split}: ' + ', '.join(f'{n} {name.replace("_", " ")}' for name, n in count.items())

@@ -15,7 +15,7 @@ __all__ = ['Person', 'paint', 'random_person']
 
 # BGR; a range of human skin and hair colours
 _SKIN = np.array([
-    (188, 210, 240), (160, 190, 228), (135, 170, 215), (110, 150, 200), (88, 125, 178),
+    (168, 196, 232), (152, 184, 224), (135, 170, 215), (110, 150, 200), (88, 125, 178),
     (66, 100, 150), (50, 76, 118), (38, 56, 88),
 ])  # fmt: skip
 _HAIR = np.array([
@@ -77,7 +77,7 @@ def random_person(rng: np.random.Generator) -> Person:
     top = _cloth(rng)
     return Person(
         build=build,
-        skin=_SKIN[rng.integers(len(_SKIN))] * rng.uniform(0.93, 1.05, 3),
+        skin=_SKIN[rng.integers(len(_SKIN))] * rng.uniform(0.94, 1.05) * rng.uniform(0.98, 1.02, 3),
         hair=_HAIR[rng.integers(len(_HAIR))] * rng.uniform(0.85, 1.15),
         top=top,
         bottom=top if skirt and rng.random() < 0.5 else _cloth(rng),
@@ -144,7 +144,7 @@ def paint(person: Person, mesh: BodyMesh) -> np.ndarray:
     )
     share = np.where(torso, _pattern(person, s, angle, True), _pattern(person, s, angle, False))
     top = (person.top + (person.second - person.top) * share[:, None]) * folds
-    dressed = (torso & (s > b.top_hem) & (s < 3.08)) | (arms & (s < b.sleeve))
+    dressed = (torso & (s > b.top_hem) & (s < 3.08)) | (arms & (s < b.sleeve) & (b.sleeve > 0))
     if b.sleeve == 0:  # a vest leaves the shoulders bare
         dressed &= ~(torso & (s > 2.55) & (np.abs(np.cos(angle)) > 0.62))
     colour = np.where(dressed[:, None], top, colour)

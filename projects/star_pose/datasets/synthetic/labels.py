@@ -14,7 +14,7 @@ from .camera import Camera
 from .render import SurfaceView
 from .skeleton import POSETRACK_JOINTS, joint_index
 
-__all__ = ['annotate_person', 'head_box', 'outline', 'visible_joints']
+__all__ = ['annotate_person', 'detect_person', 'head_box', 'outline', 'visible_joints']
 
 _EARS = ('left_ear', 'right_ear')
 _COVERED = 0.6  # share of a joint's surroundings that must be covered
@@ -160,3 +160,34 @@ def annotate_person(
         'iscrowd': False,
         'num_keypoints': int(labelled.sum()),
     }
+
+
+def detect_person(
+    vertices: np.ndarray, camera: Camera, visible: int, image_id: int, rng: np.random.Generator
+) -> dict | None:
+    """What a fair detector would report: the visible part's box, a little off, with a score.
+
+    Args:
+        vertices: (V, 3) of the person, metres.
+        camera: The camera.
+        visible: How many pixels show the person.
+        image_id: Id of the image.
+        rng: Draws the detector's errors and misses.
+
+    Returns:
+        An entry of a COCO result file, or None when the person is missed.
+    """
+    error, luck = rng.normal(0, 0.03, 4), rng.random()
+    pixels, depth = camera.project(vertices)
+    low = np.clip(pixels.min(axis=0), 0, np.array(camera.size) - 1)
+    high = np.clip(pixels.max(axis=0), 0, np.array(camera.size) - 1)
+    extent = high - low
+    if depth.min() < 0.2 or extent.min() < 3 or visible < 12:
+        return None
+    share = visible / extent.prod()  # a person fills about a third of the own box
+    score = float(np.clip(2.4 * share + 0.12 * rng.normal(), 0.05, 0.999))
+    if luck > 0.55 + 0.5 * score:
+        return None
+    low, high = low + error[:2] * extent, high + error[2:] * extent
+    bbox = [round(float(v), 3) for v in (*low, *(high - low))]
+    return {'bbox': bbox, 'category_id': 1, 'image_id': image_id, 'score': round(score, 4)}

@@ -73,7 +73,7 @@ def _gait(t, rng, cadence, hip, offset, swing, stance, push, arm, elbow, lean) -
 def walk(t: np.ndarray, rng: np.random.Generator) -> Channels:
     """Walk at 0.75-1.05 cycles a second, on a slight curve."""
     size = rng.uniform(0.32, 0.46)
-    c = _gait(t, rng, rng.uniform(0.75, 1.05), size, 0.06, 0.95, 0.14, 0.35,
+    c = _gait(t, rng, rng.uniform(0.75, 1.05), size, 0.06, 0.85, 0.14, 0.35,
               rng.uniform(0.25, 0.55), rng.uniform(0.2, 0.5), rng.uniform(0.0, 0.1))  # fmt: skip
     del c['phase']
     return c
@@ -96,7 +96,7 @@ def wave(t: np.ndarray, rng: np.random.Generator) -> Channels:
     return {
         f'{side}_arm_abduct': up * rng.uniform(1.5, 2.4) + 0.12 * beat * up,
         f'{side}_arm_flex': up * rng.uniform(-0.2, 0.4),
-        f'{side}_arm_twist': -up * rng.uniform(1.3, 1.8),
+        f'{side}_arm_twist': up * rng.uniform(1.3, 1.8),
         f'{side}_elbow': up * (0.8 + 0.5 * beat) + 0.2,
         'spine_roll': 0.06 * up * (1 if side == 'left' else -1),
         'neck_yaw': 0.3 * smooth_noise(t, rng),
@@ -171,7 +171,7 @@ def throw(t: np.ndarray, rng: np.random.Generator) -> Channels:
         'spine_pitch': -0.2 * wind + 0.55 * after,
         f'{side}_arm_abduct': 0.15 + 1.35 * wind + 1.2 * release + 0.2 * after,
         f'{side}_arm_flex': -0.5 * wind + 0.9 * release + 0.8 * after,
-        f'{side}_arm_twist': -1.5 * wind - 0.6 * release,
+        f'{side}_arm_twist': 1.5 * wind + 0.6 * release,
         f'{side}_elbow': 0.25 + 1.5 * wind + 0.1 * release,
         f'{other}_arm_flex': 0.1 + 1.3 * wind - 0.3 * after,
         f'{other}_arm_abduct': 0.15 + 0.4 * wind,
@@ -210,7 +210,8 @@ def kick(t: np.ndarray, rng: np.random.Generator) -> Channels:
 def dance(t: np.ndarray, rng: np.random.Generator) -> Channels:
     """Free movement of every joint around a common beat."""
     beat = 2 * np.pi * rng.uniform(0.7, 1.2) * t + rng.uniform(0, 2 * np.pi)
-    c = {name: 0.22 * smooth_noise(t, rng, 2.5) for name in CHANNELS[:9]}
+    c = {name: (0.1 if 'pelvis' in name else 0.22) * smooth_noise(t, rng, 2.5)
+         for name in CHANNELS[:9]}  # fmt: skip
     for side, shift in (('left', 0.0), ('right', rng.uniform(2.0, np.pi))):
         dip = 0.5 + 0.5 * np.sin(beat + shift)
         c[f'{side}_hip_flex'] = 0.12 + 0.45 * dip

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-__all__ = ['Prop', 'random_prop']
+__all__ = ['Prop', 'random_prop', 'stool']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,3 +78,11 @@ def random_prop(place: np.ndarray, rng: np.random.Generator) -> Prop:
                  rng) for q in (-1, 1)]  # fmt: skip
     bar = _box((x, h, z), (w, 0.12, 0.04), np.clip(255 - colour, 10, 245), yaw, 0.16, rng)
     return _join([*legs, bar])
+
+
+def stool(pelvis: np.ndarray, stature: float, rng: np.random.Generator) -> Prop:
+    """A seat under a pelvis (3,) of a figure of that stature, metres."""
+    height = max(float(pelvis[1]) - 0.1 * stature, 0.05)
+    colour = np.clip(rng.uniform(30, 200) * (1 + 0.4 * rng.uniform(-1, 1, 3)), 10, 245)
+    size = (0.36, height, 0.36)
+    return _box((pelvis[0], height / 2, pelvis[2]), size, colour, rng.uniform(0, 1.5), 0.16, rng)

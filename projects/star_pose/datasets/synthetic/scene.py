@@ -7,16 +7,13 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from .appearance import Person, paint, random_person
 from .backgrounds import random_backdrop
-from .body import REGIONS, BodyMesh
 from .camera import film
-from .labels import annotate_person, head_box, outline, visible_joints
+from .casting import FPS, Cast
+from .labels import annotate_person, detect_person, head_box, outline, visible_joints
 from .mocap import MotionLibrary
-from .motions import choreograph
-from .props import Prop, random_prop
+from .props import Prop, random_prop, stool
 from .render import Film, Light, Surface, draw, draw_owners, draw_shadows, shade, view
-from .skeleton import forward_kinematics
 
 __all__ = ['Frame', 'Scene', 'SceneOptions']
 
@@ -24,7 +21,6 @@ _CHUNK = 16  # frames whose meshes are posed together
 _INSTANTS = 5  # most instants that one exposure averages
 _MIDDLE = _INSTANTS // 2
 _STEP = 1.3  # pixels that may lie between two instants without a visible ghost
-_FPS = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +52,7 @@ class Frame:
         image: (h, w, 3) uint8 BGR.
         quality: JPEG quality to write it with.
         annotations: Entries of PoseTrack18's `annotations`.
+        detections: What a person detector finds: boxes (x, y, w, h) with scores, COCO results.
         ignore_x: Polygons of the ignore regions, x.
         ignore_y: The same, y.
     """
@@ -63,20 +60,9 @@ class Frame:
     image: np.ndarray
     quality: int
     annotations: list[dict]
+    detections: list[dict]
     ignore_x: list[list[int]]
     ignore_y: list[list[int]]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Figure:
-    """A person in the scene; `joints` (F, J, 3) are its positions frame by frame."""
-
-    person: Person
-    mesh: BodyMesh
-    colour: np.ndarray
-    lift: np.ndarray
-    joints: np.ndarray
-    labelled: bool
 
 
 class Scene:
@@ -96,11 +82,12 @@ class Scene:
         if rng.random() < 0.08:
             self._person_pixels = h * rng.uniform(0.9, 1.4)
         self._view_width = 1.7 * w / self._person_pixels
+        cast = Cast(options.frames, self._person_pixels, self._view_width, options.motion, rng)
         self.light = Light.random(rng)
         self._shutter = rng.choice([rng.uniform(0.15, 0.4), rng.uniform(0.4, 0.9)])
-        self.figures = [self._cast(place, True) for place in self._places(people)]
+        self.figures = cast.actors(people)
         if rng.random() < 0.4:
-            self.figures += self._crowd()
+            self.figures += cast.crowd()
         self._times = self._sample_times()
         middle = self.options.frames // 2
         lead = self.figures[0].joints[:, 0]
@@ -108,63 +95,26 @@ class Scene:
         subject = 0.5 * (lead - lead[middle]) + centre
         subject = _at_times(subject[:, None], self._times)[:, 0]
         self.cameras = film(self._times, subject, options.size, self._person_pixels, rng)
-        nearest = min(c.position[2] for c in self.cameras)
-        self.backdrop = random_backdrop(rng, list(options.photographs), max(nearest - 0.3, 0.5))
+        self.backdrop = random_backdrop(rng, options.photographs, self.cameras)
         self.props = self._props()
         self.film = Film(options.size, rng)
-
-    def _places(self, count: int) -> np.ndarray:
-        """Spots (count, 2) on the ground, x and z, apart from each other."""
-        rng, spots = self._rng, []
-        reach = 0.36 * self._view_width
-        for _ in range(count):
-            for _ in range(20):
-                spot = np.array([rng.uniform(-reach, reach), rng.uniform(-2.5, 1.2)])
-                apart = 0.75 if rng.random() < 0.8 else 0.35
-                if all(np.linalg.norm((spot - s) * (1, 0.5)) > apart for s in spots):
-                    break
-            spots.append(spot)
-        return np.array(spots)
-
-    def _cast(self, place: np.ndarray, labelled: bool) -> _Figure:
-        """Create a person who performs around `place` (x, z)."""
-        rng, frames = self._rng, self.options.frames
-        person = random_person(rng)
-        detail = np.clip((self._person_pixels / 150) ** 0.7, 0.4, 2.2) * (1 if labelled else 0.6)
-        mesh = BodyMesh(person.build, float(detail))
-        if self.options.motion is not None and labelled:
-            joints, _ = self.options.motion.window(frames, person.build.stature, rng)
-        else:
-            calm = ('stand', 'wave', 'turn') if not labelled else ()
-            channels, _ = choreograph(frames, _FPS, rng, calm)
-            joints = forward_kinematics(channels, person.build.stature, _FPS)
-        yaw = rng.uniform(-np.pi, np.pi) if rng.random() < 0.6 else rng.uniform(-0.9, 0.9)
-        c, s = np.cos(yaw), np.sin(yaw)
-        joints = joints @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
-        joints[..., [0, 2]] += place - joints[frames // 2, 0, [0, 2]]
-        lift = np.select([mesh.region == REGIONS.index(r) for r in ('face', 'hair')], [0.02, 0.004])
-        return _Figure(person, mesh, paint(person, mesh), lift.astype(np.float32),
-                       joints.astype(np.float32), labelled)  # fmt: skip
-
-    def _crowd(self) -> list[_Figure]:
-        """A group in the background that is not labelled but ignored."""
-        rng = self._rng
-        middle = np.array([rng.uniform(-0.5, 0.5) * self._view_width, rng.uniform(-6, -3.8)])
-        count = int(rng.integers(2, 6))
-        offsets = np.stack([np.arange(count) * 0.6 - 0.3 * count, rng.normal(0, 0.3, count)], 1)
-        return [self._cast(middle + offset, False) for offset in offsets]
 
     def _props(self) -> list[Prop]:
         """Things between the people and in front of them."""
         rng, reach = self._rng, 0.45 * self._view_width
         count = int(rng.choice([0, 0, 1, 1, 2, 3]))
         spots = [(rng.uniform(-reach, reach), rng.uniform(-2.0, 2.2)) for _ in range(count)]
-        return [random_prop(np.array(spot), rng) for spot in spots]
+        props = [random_prop(np.array(spot), rng) for spot in spots]
+        for figure in self.figures:
+            if figure.motions == ('sit',):
+                lowest = figure.joints[figure.joints[:, 0, 1].argmin(), 0]
+                props.append(stool(lowest, figure.person.build.stature, rng))
+        return props
 
     def _sample_times(self) -> np.ndarray:
         """Instants (F * _INSTANTS,) in seconds, spread evenly around each frame's time."""
         inside = (np.arange(_INSTANTS) - _MIDDLE) / _INSTANTS * self._shutter
-        return ((np.arange(self.options.frames)[:, None] + inside) / _FPS).ravel()
+        return ((np.arange(self.options.frames)[:, None] + inside) / FPS).ravel()
 
     def _exposure(self, frame: int) -> list[int]:
         """The instants that make up a frame: more of them the farther anything moves."""
@@ -209,9 +159,10 @@ class Scene:
                 views = [view(surfaces, first + i, self.cameras[k]) for i, k in enumerate(exposure)]
                 image = self._expose(frame, views, pose)
                 image = self.film.develop(image, noise)
-                labels = ([], [], [])
+                labels = ([], [], [], [])
                 if frame in labelled:
-                    labels = self._annotate(frame, views[len(views) // 2], pose, image_ids[frame])
+                    scene = views[len(views) // 2]
+                    labels = self._annotate(frame, scene, pose, image_ids[frame], noise)
                 yield Frame(image, self.film.quality, *labels)
                 first += len(exposure)
 
@@ -231,7 +182,7 @@ class Scene:
         """Average the instants of one exposure: (h, w, 3) uint8."""
         camera = self.cameras[frame * _INSTANTS + _MIDDLE]
         backdrop = self.backdrop.render(camera)
-        if not self.options.photographs:
+        if self.backdrop.has_ground:
             pieces = [v[p] for f, v in zip(self.figures, pose, strict=True) for p in f.mesh.pieces]
             pieces += [p.vertices for p in self.props]
             draw_shadows(backdrop, pieces, camera, self.light)
@@ -245,13 +196,13 @@ class Scene:
             )
         return cv2.convertScaleAbs(total, alpha=1 / len(views))
 
-    def _annotate(self, frame, scene, pose, image_id):
+    def _annotate(self, frame, scene, pose, image_id, rng):
         """Labels and ignore regions of one frame."""
         options = self.options
         camera = self.cameras[frame * _INSTANTS + _MIDDLE]
         owners = draw_owners(scene, options.size)
         seen = np.bincount(scene.owner[owners[owners >= 0]], minlength=len(self.figures))
-        annotations, ignore_x, ignore_y = [], [], []
+        annotations, detections, ignore_x, ignore_y = [], [], [], []
         for number, (figure, vertices) in enumerate(zip(self.figures, pose, strict=True)):
             entry = None
             if figure.labelled:
@@ -261,6 +212,8 @@ class Scene:
                 )  # fmt: skip
                 box = head_box(vertices[figure.mesh.head], camera)
                 entry = annotate_person(pixels, labelled, box, number, image_id, options.ears)
+            found = detect_person(vertices, camera, seen[number], image_id, rng)
+            detections += [found] if found else []
             if entry is not None:
                 annotations.append(entry)
             elif seen[number] > 12:
@@ -268,12 +221,12 @@ class Scene:
                 if x:
                     ignore_x.append(x)
                     ignore_y.append(y)
-        return annotations, ignore_x, ignore_y
+        return annotations, detections, ignore_x, ignore_y
 
 
 def _at_times(path: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Interpolate a path (F, J, 3) sampled at `_FPS` at times (T,) in seconds: (T, J, 3)."""
-    position = np.clip(times * _FPS, 0, len(path) - 1)
+    """Interpolate a path (F, J, 3) sampled at `FPS` at times (T,) in seconds: (T, J, 3)."""
+    position = np.clip(times * FPS, 0, len(path) - 1)
     low = np.minimum(position.astype(np.int64), max(len(path) - 2, 0))
     share = (position - low)[:, None, None].astype(path.dtype)
     high = np.minimum(low + 1, len(path) - 1)

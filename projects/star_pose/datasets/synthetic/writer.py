@@ -87,7 +87,7 @@ def _name(options: DatasetOptions, index: int) -> tuple[str, str, bool]:
 
 
 def _write_video(root: str, options: DatasetOptions, index: int) -> dict:
-    """Render one video and write its images, masks and per-video json; returns that json."""
+    """Render one video and write it; returns its per-video json plus `detections`."""
     cv2.setNumThreads(1)  # the videos are spread over processes
     vid, name, train = _name(options, index)
     split = 'train' if train else 'val'
@@ -97,13 +97,14 @@ def _write_video(root: str, options: DatasetOptions, index: int) -> dict:
     base = pathlib.Path(root)
     for kind in ('images', 'mask'):
         (base / kind / split / name).mkdir(parents=True, exist_ok=True)
-    images, annotations = [], []
+    images, annotations, detections = [], [], []
     scene = Scene(scene_options, np.random.default_rng([options.seed, index]))
     for number, frame in enumerate(scene.frames(labelled, ids)):
         relative = f'{split}/{name}/{number:06d}.jpg'
         _write_jpeg(base / 'images' / relative, frame.image, frame.quality)
         _write_jpeg(base / 'mask' / relative, _mask(frame), 95)
         annotations += frame.annotations
+        detections += frame.detections
         images.append({
             'has_no_densepose': True, 'is_labeled': number in labelled,
             'file_name': f'images/{relative}', 'nframes': scene_options.frames,
@@ -113,7 +114,7 @@ def _write_video(root: str, options: DatasetOptions, index: int) -> dict:
         })  # fmt: skip
     labels = {'categories': _CATEGORIES, 'images': images, 'annotations': annotations}
     _write_json(base / 'annotations' / split / f'{name}.json', labels)
-    return labels
+    return {**labels, 'detections': detections}
 
 
 def _mask(frame: Frame) -> np.ndarray:
@@ -129,7 +130,7 @@ def _write_jpeg(path: pathlib.Path, image: np.ndarray, quality: int) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _write_json(path: pathlib.Path, content: dict) -> None:
+def _write_json(path: pathlib.Path, content: dict | list) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
 
@@ -231,6 +232,9 @@ def _write_merged(root, options, results) -> dict[str, dict[str, int]]:
         }
         if chosen:
             _write_json(root / 'annotations' / f'posetrack18_{split}.json', merged)
+            found = [entry for r in chosen for entry in r['detections']]
+            name = f'posetrack18_{split}_human_detections.json'
+            _write_json(root / 'annotations' / name, found)
         counts[split] = {
             'videos': len(chosen),
             'frames': len(merged['images']),
