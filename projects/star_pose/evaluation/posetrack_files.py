@@ -2,7 +2,9 @@
 
 import glob
 import json
-from collections.abc import Iterable
+import math
+import os.path as osp
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from .posetrack_joints import KEYPOINTS, joint_columns
 from .posetrack_tables import NO_TRACK, FrameTable, PoseTable, PoseTrackError, Problem
 
 __all__ = [
+    'all_finite',
     'frame_style',
     'head_size',
     'keypoint_array',
@@ -69,7 +72,7 @@ def load_documents(path: str | Path, order: str = 'folder') -> list[tuple[str, d
     return documents
 
 
-def head_size(box: Iterable[float] | None) -> float:
+def head_size(box: Sequence[float] | None) -> float:
     """Return 60 % of a head box's diagonal, the unit of PCKh.
 
     Args:
@@ -78,11 +81,12 @@ def head_size(box: Iterable[float] | None) -> float:
     Returns:
         The length in pixels, NaN without a box.
     """
-    if box is None or len(box := list(box)) != 4:
-        return float('nan')
+    if box is None or len(box) != 4:
+        return math.nan
     x, y, width, height = box
     # Through the corners and back, as poseval does: the last bit decides a distance of exactly 0.5.
-    return float(HEAD_FACTOR * np.linalg.norm([(x + width) - x, (y + height) - y]))
+    across, down = (x + width) - x, (y + height) - y
+    return HEAD_FACTOR * math.sqrt(across * across + down * down)
 
 
 def keypoint_array(annotations: list[dict], columns: np.ndarray, number: int) -> np.ndarray:
@@ -100,6 +104,14 @@ def keypoint_array(annotations: list[dict], columns: np.ndarray, number: int) ->
     return stacked.reshape(-1, number, 3)[:, columns]  # (P, 3K) -> (P, 15, 3)
 
 
+def all_finite(values: Sequence) -> bool:
+    """Tell whether all values are numbers, none of them NaN or infinite."""
+    try:
+        return math.isfinite(sum(values))  # finite only if all its terms are
+    except TypeError:
+        return False
+
+
 def category_columns(document: dict) -> tuple[np.ndarray, int]:
     """Return where the 15 joints stand in a file's keypoints, and how many keypoints there are."""
     categories = document.get('categories') or [{}]
@@ -111,13 +123,13 @@ def video_name(image: dict, file_name: str, merged: bool) -> str:
     """Name the video of an image: the file's name, or in a merged file the image's folder."""
     if not merged:
         return file_name
-    folder = Path(image.get('file_name', '')).parent.name
+    folder = osp.basename(osp.dirname(image.get('file_name', '')))
     return folder or str(image.get('vid_id', file_name))
 
 
 def frame_style(name: str) -> str | None:
     """Tell which PoseTrack a frame's file name comes from, None where it does not show."""
-    stem = Path(name).stem
+    stem = osp.splitext(osp.basename(name))[0]
     return STYLES.get(len(stem)) if stem.isdigit() else None
 
 
@@ -214,7 +226,8 @@ def parse_persons(documents: list[tuple[str, dict]], frames: FrameTable, merged:
     """Read the persons of all documents and mark in ``frames`` which frames are annotated."""
     rows = {(frames.video[row], frame_id): row for row, frame_id in enumerate(frames.ids)}
     videos = {name: row for row, name in enumerate(frames.videos)}
-    place, kept, points, problems, headless = [], [], [np.zeros((0, 15, 3))], [], []
+    place, kept, heads, headless = [], [], [], []
+    points, problems = [np.zeros((0, 15, 3))], []
     for name, document in documents:
         columns, number = category_columns(document)
         video_of = {i['id']: videos[video_name(i, name, merged)] for i in document['images']}
@@ -223,18 +236,19 @@ def parse_persons(documents: list[tuple[str, dict]], frames: FrameTable, merged:
             row = rows.get((video_of.get(ann['image_id']), ann['image_id']))
             if row is None:
                 problems.append(Problem(name, f'no image has id {ann["image_id"]}', '', label(ann)))
-            elif np.isnan(head_size(ann.get('bbox_head'))):
+            elif math.isnan(size := head_size(ann.get('bbox_head'))):
                 headless.append(row)
             else:
                 frames.annotated[row] = True
                 # An empty list marks the frame as labelled; there is no pose to evaluate.
                 if keypoints := ann.get('keypoints'):
-                    if len(keypoints) != 3 * number or not np.isfinite(keypoints).all():
+                    if len(keypoints) != 3 * number or not all_finite(keypoints):
                         what = f'keypoints must be {3 * number} finite numbers'
                         problems.append(frames.problem(row, what, label(ann)))
                         continue
                     persons.append(ann)
                     place.append(row)
+                    heads.append(size)
         kept += persons
         points.append(keypoint_array(persons, columns, number))
     if problems:
@@ -247,7 +261,7 @@ def parse_persons(documents: list[tuple[str, dict]], frames: FrameTable, merged:
         joints[..., :2],
         flags=joints[..., 2],
         track_ids=[ann.get('track_id', NO_TRACK) for ann in kept],
-        head_sizes=[head_size(ann['bbox_head']) for ann in kept],
+        head_sizes=heads,
         names=[label(ann) for ann in kept],
     )
 

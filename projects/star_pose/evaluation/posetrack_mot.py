@@ -95,21 +95,26 @@ def accumulate_joint(
     hypotheses = matching.predicted.track_ids[matching.pair_predicted[pairs]].tolist()
     distances = distance[pairs].tolist()
 
-    bounds = [0, *(np.flatnonzero(np.diff(frames)) + 1).tolist(), len(pairs)]
+    videos = frame_video[frames]
+    starts = [0, *(np.flatnonzero(np.diff(frames)) + 1).tolist(), len(pairs)]
+    is_match, is_switch, logged = [0] * len(pairs), [0] * len(pairs), [1] * len(pairs)
     video = None
-    for start, stop in pairwise(bounds):
-        if start == stop:
-            continue
-        if video != (now := int(frame_video[frames[start]])):
-            video, history, count = now, History(), counts[now]
+    for start, stop in pairwise(starts if len(pairs) else []):
+        if video != (now := int(videos[start])):
+            video, history = now, History()
         chosen = match_frame(
             objects[start:stop], hypotheses[start:stop], distances[start:stop], history.matched
         )
-        count['distance'][joint] += sum(distances[start:stop])
         for pair in chosen:
-            switched, events = history.add(objects[start + pair], hypotheses[start + pair])
-            count['switches' if switched else 'matches'][joint] += 1
-            count['distance'][joint] += events * distances[start + pair]
+            row = start + pair
+            switched, events = history.add(objects[row], hypotheses[row])
+            is_match[row], is_switch[row] = not switched, switched
+            logged[row] += events
+    sums = {'matches': is_match, 'switches': is_switch, 'distance': np.multiply(logged, distances)}
+    for name, values in sums.items():
+        totals = np.bincount(videos, values, minlength=max(counts, default=0) + 1)
+        for number, count in counts.items():
+            count[name][joint] = totals[number]
 
 
 class History:

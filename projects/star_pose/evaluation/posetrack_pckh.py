@@ -10,6 +10,7 @@ from mmpose.registry import METRICS
 from .posetrack_ap import mean_labelled
 from .posetrack_files import head_size
 from .posetrack_joints import GROUPS, JOINTS, KEYPOINTS, joint_columns
+from .posetrack_predictions import NOT_FINITE
 from .posetrack_samples import record_sample, unique_records
 from .posetrack_tables import PoseTrackError, Problem
 
@@ -61,7 +62,7 @@ class PoseTrackPCKh(BaseMetric):
             record = record_sample(sample, with_truth=True)
             place = record['img_path'], f'(id {record["id"]})'
             if not np.isfinite(record['keypoints']).all():
-                raise PoseTrackError([Problem('-', 'a coordinate is NaN or infinite', *place)])
+                raise PoseTrackError([Problem('-', NOT_FINITE, *place)])
             if len(record['labels']) != 1 or len(record['keypoints']) != 1:
                 what = 'PCKh compares one prediction with one label: use top-down boxes'
                 raise PoseTrackError([Problem('-', what, *place)])

@@ -1,14 +1,24 @@
 """Read predictions that any tool has written, against the frames of the ground truth."""
 
-from collections import defaultdict
+import os.path as osp
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from .posetrack_files import category_columns, frame_style, keypoint_array, label, load_documents
+from .posetrack_files import (
+    all_finite,
+    category_columns,
+    frame_style,
+    keypoint_array,
+    label,
+    load_documents,
+)
 from .posetrack_tables import NO_TRACK, FrameTable, PoseTable, PoseTrackError, Problem
 
-__all__ = ['check_persons', 'parse_predictions', 'read_predictions']
+__all__ = ['NOT_FINITE', 'FrameFinder', 'check_persons', 'parse_predictions', 'read_predictions']
+
+NOT_FINITE = 'a coordinate is NaN, infinite or no number'
 
 
 def read_predictions(
@@ -79,6 +89,8 @@ def parse_predictions(
             elif keypoints and len(keypoints) != 3 * number:
                 what = f'{len(keypoints)} numbers in "keypoints" instead of {3 * number}'
                 problems.append(frames.problem(row, what, label(ann)))
+            elif not all_finite(keypoints):
+                problems.append(frames.problem(row, NOT_FINITE, label(ann)))
             elif (joint_scores := ann.get('scores')) and len(joint_scores) != number:
                 what = f'{len(joint_scores)} "scores" for {number} keypoints'
                 problems.append(frames.problem(row, what, label(ann)))
@@ -113,8 +125,9 @@ class FrameFinder:
         self.rows: dict = {}
         for row, (video, frame_id) in enumerate(zip(frames.video, frames.ids, strict=True)):
             self.rows[video, frame_id] = row
-            self.rows[video, Path(frames.names[row]).name] = row
-            self.rows[Path(frames.names[row]).parts[-2:]] = row
+            folder, name = osp.split(frames.names[row])
+            self.rows[video, name] = row
+            self.rows['path', osp.basename(folder), name] = row
             # Without a video: by id alone, as long as that is unambiguous.
             self.rows[None, frame_id] = None if (None, frame_id) in self.rows else row
 
@@ -129,8 +142,9 @@ class FrameFinder:
         """
         row = self.rows.get((video, image_id))
         if row is None and name:
-            parts = Path(name).parts
-            row = self.rows.get(parts[-2:] if video is None else (video, parts[-1]))
+            folder, file = osp.split(name)
+            key = ('path', osp.basename(folder), file) if video is None else (video, file)
+            row = self.rows.get(key)
         return row
 
 
@@ -206,16 +220,14 @@ def check_persons(
         allow_missing_scores: Whether a joint may lack its score.
 
     Returns:
-        A problem for each NaN or infinite coordinate, missing score, missing or repeated track.
+        A problem for each person with a joint without score, or a missing or repeated track.
     """
     problems = []
 
-    def report(rows: np.ndarray, what: str) -> None:
+    def report(rows: Sequence[int], what: str) -> None:
         for row in rows:
             problems.append(frames.problem(persons.frame[row], what, persons.names[row]))
 
-    finite = np.isfinite(persons.points).all(axis=(1, 2))
-    report(np.flatnonzero(~finite), 'a coordinate is NaN or infinite')
     if not allow_missing_scores:
         present = (persons.points != 0).any(axis=2) | (persons.flags != 0)
         unscored = (present & ~np.isfinite(persons.scores)).any(axis=1)
@@ -223,9 +235,10 @@ def check_persons(
     tracked = persons.track_ids != NO_TRACK
     if tracking:
         report(np.flatnonzero(~tracked), 'no track_id, which tracking needs')
-    seen = defaultdict(list)
-    for row in np.flatnonzero(tracked):
-        seen[persons.frame[row], persons.track_ids[row]].append(row)
-    for (_, track), rows in seen.items():
-        report(np.array(rows[1:], dtype=int), f'track_id {track} is already in this frame')
+    rows = np.flatnonzero(tracked)
+    rows = rows[np.lexsort((persons.track_ids[rows], persons.frame[rows]))]
+    same = np.diff(persons.frame[rows]) == 0
+    same &= np.diff(persons.track_ids[rows]) == 0
+    for row in rows[1:][same]:
+        report([row], f'track_id {persons.track_ids[row]} is already in this frame')
     return problems

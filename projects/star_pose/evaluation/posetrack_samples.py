@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .posetrack_joints import KEYPOINTS, joint_columns
-from .posetrack_predictions import FrameFinder
+from .posetrack_predictions import NOT_FINITE, FrameFinder
 from .posetrack_tables import FrameTable, PoseTable, PoseTrackError, Problem
 
 __all__ = [
@@ -122,7 +122,8 @@ def collect_provenance(records: Sequence[dict]) -> dict[str, str]:
     if len(versions) > 1:
         what = f'mixed label versions: {sorted(versions)}'
         record = list(versions.values())[1]
-        raise PoseTrackError([Problem(*video_and_frame(record), f'(id {record["id"]})', what)])
+        video, frame = video_and_frame(record)
+        raise PoseTrackError([Problem(video, what, frame, f'(id {record["id"]})')])
     return {
         name: next(iter(values))
         if len(values) == 1
@@ -200,7 +201,7 @@ def predicted_table(
 
     Returns:
         The persons, their boxes (P, 4) x1 y1 x2 y2 (NaN where unknown), their box scores (P,), and
-        a problem for every sample of a frame that the ground truth does not have.
+        a problem for every sample with a coordinate that is not finite or an unknown frame.
 
     Raises:
         ValueError: When the keypoints are not those of ``names``.
@@ -217,10 +218,12 @@ def predicted_table(
                 f'{len(names or KEYPOINTS)}: {list(names or KEYPOINTS)}'
             )
         row = finder.find(None, record['img_id'], record['img_path'])
+        fault = NOT_FINITE if not np.isfinite(keypoints).all() else None
         if row is None:
-            what = 'predictions for a frame that the ground truth does not have'
+            fault = 'predictions for a frame that the ground truth does not have'
+        if fault:
             video, frame = video_and_frame(record)
-            problems.append(Problem(video, what, frame, f'(id {record["id"]})'))
+            problems.append(Problem(video, fault, frame, f'(id {record["id"]})'))
             continue
         number = len(keypoints)
         rows += [row] * number
