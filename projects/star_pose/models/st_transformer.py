@@ -71,7 +71,7 @@ class ConvFeedForward(nn.Module):
         hidden = self.expand(x)
         frames = hidden.flatten(0, 1).permute(0, 3, 1, 2)  # NT C h w, channels last
         frames = self.depthwise(frames).permute(0, 2, 3, 1)  # NT h w C
-        return self.reduce(F.gelu(hidden + frames.unflatten(0, x.shape[:2])))  # N T h w C
+        return self.reduce(F.gelu(hidden + frames.unflatten(0, (-1, x.shape[1]))))  # N T h w C
 
 
 class STTransformerBlock(nn.Module):

@@ -128,7 +128,7 @@ class STARPoseNet(BaseModule):
             ValueError: If the input's shape is not one of these, or a side is below ``min_side``.
         """
         clip = self._as_clip(x)  # N T C h w
-        num_clips, num_frames, _, height, width = clip.shape
+        _, num_frames, _, height, width = clip.shape
         if self.target == 'all':
             index, shown = target_index(num_frames, 'centre'), slice(None)
         else:
@@ -139,12 +139,12 @@ class STARPoseNet(BaseModule):
 
         features = self._features(clip)  # NT C h' w', padded to the stride
         tokens = self.tokenise(features).permute(0, 2, 3, 1)  # NT h'/s w'/s C
-        tokens = tokens.unflatten(0, (num_clips, num_frames))  # N T h'/s w'/s C
+        tokens = tokens.unflatten(0, (-1, num_frames))  # N T h'/s w'/s C
         tokens = self.transformer(tokens, frame_offsets, shown).flatten(0, 1)  # N h'/s w'/s C
         transformer = self.untokenise(tokens).permute(0, 3, 1, 2)  # N Css h'/s w'/s
         transformer = F.pixel_shuffle(transformer, self.token_stride)  # N C h' w'
 
-        texture = features.unflatten(0, (num_clips, num_frames))[:, shown]  # N 1 C h' w'
+        texture = features.unflatten(0, (-1, num_frames))[:, shown]  # N 1 C h' w'
         cnn = self.cnn(texture.flatten(0, 1))  # N C h' w'
         target = clip[:, shown].flatten(0, 1)  # N 3 h w
         return target, transformer[..., :height, :width], cnn[..., :height, :width]
