@@ -1,11 +1,14 @@
 """Fixtures shared by the tests."""
 
+import json
 import os
 import pathlib
+import zipfile
 
 import pytest
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
+from star_pose.datasets.synthetic import DatasetOptions, SceneOptions, make_dataset
 
 
 @pytest.fixture(scope='session')
@@ -20,3 +23,33 @@ def shared_data() -> pathlib.Path:
             f'STAR_POSE_TEST_DATA={root} is not a folder; point it at the test data or unset it'
         )
     return path
+
+
+@pytest.fixture(scope='session')
+def lspe_root(shared_data, tmp_path_factory) -> pathlib.Path:
+    """Four training and four validation photographs of LSP-Extended, as a data set of its own."""
+    root = tmp_path_factory.mktemp('lspe')
+    with zipfile.ZipFile(shared_data / 'lspe' / 'images.zip') as images:
+        members = {pathlib.PurePath(name).name: name for name in images.namelist()}
+        for split in ('train', 'val'):
+            name = f'lspe_{split}.json'
+            labels = json.loads((shared_data / 'lspe' / name).read_text())
+            headed = {a['image_id'] for a in labels['annotations'] if a.get('bbox_head')}
+            labels['images'] = [one for one in labels['images'] if one['id'] in headed][:4]
+            chosen = {one['id'] for one in labels['images']}
+            labels['annotations'] = [a for a in labels['annotations'] if a['image_id'] in chosen]
+            (root / name).write_text(json.dumps(labels))
+            for one in labels['images']:
+                target = root / one['file_name']
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(images.read(members[target.name]))
+    return root
+
+
+@pytest.fixture(scope='session')
+def synthetic_root(tmp_path_factory) -> pathlib.Path:
+    """A synthetic data set of one training and one validation video, four frames each."""
+    root = tmp_path_factory.mktemp('synthetic') / 'posetrack18'
+    scene = SceneOptions(frames=4, size=(256, 144), people=1)
+    make_dataset(root, DatasetOptions(videos=2, seed=0, scene=scene, val_videos=1, dense=True))
+    return root

@@ -1,0 +1,108 @@
+"""The recipes train, resume and are evaluated through tools/, on real photographs and frames."""
+
+import json
+import pickle
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from tiny_runs import QUICK, REPO, last_log, run_command, run_tool
+
+LSPE = REPO / 'configs/star_pose_tiny_64x48_lspe.py'
+FLAGSHIP = REPO / 'configs/star_pose_64x48_posetrack.py'
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def trained(lspe_root, tmp_path_factory):
+    """The work folder of a training of one epoch."""
+    work_dir = tmp_path_factory.mktemp('work')
+    options = [f'data_root={lspe_root}', *QUICK]
+    run_tool('train', LSPE, '--amp', '--work-dir', work_dir, '--cfg-options', *options)
+    return work_dir
+
+
+def test_the_tiny_recipe_trains_on_photographs(trained):
+    lines = [line for line in last_log(trained) if 'loss' in line]
+    assert len(lines) == 2  # four photographs, two a batch
+    for line in lines:
+        assert {'loss_kpt', 'loss_sr_pixel', 'loss_sr_structure', 'psnr'} <= line.keys()
+        parts = [line[key] for key in line if key.startswith('loss_')]
+        assert line['loss'] == pytest.approx(sum(parts), rel=1e-4)
+        assert np.isfinite(line['loss'])
+    weights = torch.load(trained / 'epoch_1.pth')['state_dict']
+    assert all(value.isfinite().all() for value in weights.values())
+    assert {value.dtype for value in weights.values()} <= {torch.float32, torch.int64}
+
+
+def test_the_best_checkpoint_is_kept_by_a_metric_that_exists(trained):
+    (best,) = trained.glob('best_posetrack_AP_epoch_1.pth')
+    kept = torch.load(best)['state_dict']
+    last = torch.load(trained / 'epoch_1.pth')['state_dict']
+    assert all(torch.equal(kept[name], last[name]) for name in last)
+
+
+def test_a_checkpoint_gives_what_the_training_measured(trained, lspe_root, tmp_path):
+    measured = [line for line in last_log(trained) if 'posetrack/AP' in line][-1]
+    out, dump = tmp_path / 'metrics.json', tmp_path / 'predictions.pkl'
+    run_tool(
+        'test', LSPE, trained / 'epoch_1.pth', '--work-dir', tmp_path, '--out', out, '--dump', dump,
+        '--show-dir', 'pictures', '--interval', '2',
+        '--cfg-options', f'data_root={lspe_root}', *QUICK,
+    )  # fmt: skip
+    assert json.loads(out.read_text())['posetrack/AP'] == pytest.approx(measured['posetrack/AP'])
+    predictions = pickle.loads(dump.read_bytes())
+    assert len(predictions) == 4
+    assert all(one['pred_instances']['keypoints'].shape == (1, 17, 2) for one in predictions)
+    assert len(list(tmp_path.glob('*/pictures/*'))) == 2  # every second of four
+
+
+def test_a_training_resumes_where_it_ended(trained, lspe_root, tmp_path):
+    (tmp_path / 'last_checkpoint').write_text(str(trained / 'epoch_1.pth'))
+    options = [f'data_root={lspe_root}', *QUICK, 'train_cfg.max_epochs=2']
+    run_tool(
+        'train', LSPE, '--resume', '--no-validate', '--work-dir', tmp_path,
+        '--cfg-options', *options,
+    )  # fmt: skip
+    lines = [line for line in last_log(tmp_path) if 'loss' in line]
+    assert [(line['epoch'], line['iter']) for line in lines] == [(2, 3), (2, 4)]
+    steps = torch.load(tmp_path / 'epoch_2.pth')['optimizer']['state'][0]['step']
+    assert steps == 4  # the optimizer went on counting
+
+
+def test_the_flagship_trains_and_is_evaluated_on_posetrack18(shared_data, tmp_path):
+    root = shared_data / 'mmpose_samples' / 'posetrack18'
+    labels = 'annotations/test_posetrack18_val.json'
+    options = [
+        f'data_root={root}/',
+        *(
+            f'{split}_dataloader.dataset.{option}'
+            for split in ('train', 'val', 'test')
+            # The stills' neighbours are missing; four persons suffice.
+            for option in (f'ann_file={labels}', 'missing_frames=nearest', 'indices=4')
+        ),
+        f'val_evaluator.ann_file={root / labels}',
+        f'test_evaluator.ann_file={root / labels}',
+        'val_evaluator.missing_videos=skip',
+        'test_evaluator.missing_videos=skip',
+    ]
+    run_tool('train', FLAGSHIP, '--work-dir', tmp_path, '--cfg-options', *QUICK, *options)
+    lines = last_log(tmp_path)
+    assert [line['iter'] for line in lines if 'loss' in line] == [1, 2]
+    (measured,) = (line for line in lines if 'posetrack/AP' in line)
+    assert 0 <= measured['posetrack/AP'] <= 100
+    assert list(tmp_path.glob('best_posetrack_AP_epoch_1.pth'))
+
+
+def test_missing_data_is_explained_without_a_traceback(tmp_path):
+    done = run_command(sys.executable, REPO / 'tools/train.py', FLAGSHIP, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stderr
+    assert 'data/posetrack18/annotations/posetrack18_train.json' in done.stderr
+    assert 'Expected layout' in done.stderr
+    assert 'make_synthetic_posetrack.py' in done.stderr
+    assert 'posetrack.net' in done.stderr
+    assert list(tmp_path.iterdir()) == []
