@@ -21,7 +21,7 @@ _COVERED = 0.6  # share of a joint's surroundings that must be covered
 _PERSON_JOINTS = 4  # fewer labelled joints do not make a labelled person
 # Parts of the own body that never hide a joint, and how far (m) in front of it others must lie.
 _OWN = {
-    'nose': (('face', 'hair'), 0.05), 'ear': (('face',), 0.05),
+    'nose': (('face',), 0.05), 'ear': (('face',), 0.05),
     'elbow': (('arm',), 0.10), 'wrist': (('arm', 'hand'), 0.08),
     'knee': (('leg', 'skirt'), 0.13), 'ankle': (('leg', 'foot'), 0.10),
 }  # fmt: skip

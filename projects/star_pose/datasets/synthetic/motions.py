@@ -43,6 +43,12 @@ def _bump(phase: np.ndarray, centre: float, width: float) -> np.ndarray:
     return np.exp((np.cos(phase - centre) - 1) / width**2)
 
 
+def _pulse(time: np.ndarray, centre: float, width: float, period: float) -> np.ndarray:
+    """A Gaussian of height 1 that comes back every period."""
+    away = (time - centre + period / 2) % period - period / 2
+    return np.exp(-((away / width) ** 2))
+
+
 def _ease(x: np.ndarray) -> np.ndarray:
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
@@ -55,9 +61,13 @@ def _gait(t, rng, cadence, hip, offset, swing, stance, push, arm, elbow, lean) -
          'turn': rng.uniform(-0.35, 0.35) * np.ones_like(t)}  # fmt: skip
     for side, shift in (('left', 0.0), ('right', np.pi)):
         p = phase + shift
-        c[f'{side}_hip_flex'] = offset + hip * np.cos(p)
+        # the swinging leg is lifted: hip, knee and toes bend a little more than the stride needs
+        c[f'{side}_hip_flex'] = offset + hip * np.cos(p) + 0.22 * _bump(p, 4.9, 0.7)
         c[f'{side}_knee'] = 0.07 + stance * _bump(p, 0.45, 0.6) + swing * _bump(p, 4.45, 0.75)
-        c[f'{side}_ankle'] = 0.04 + 0.10 * _bump(p, 2.4, 0.7) - push * _bump(p, 3.6, 0.5)
+        swinging = 0.04 + 0.34 * _bump(p, 5.0, 0.8) - push * _bump(p, 3.5, 0.4)
+        flat = c[f'{side}_knee'] - c[f'{side}_hip_flex']  # keeps the carrying sole level
+        weight = _ease(1.6 * _bump(p, 1.4, 0.95))
+        c[f'{side}_ankle'] = weight * flat + (1 - weight) * swinging
         c[f'{side}_arm_flex'] = 0.05 - arm * np.cos(p)
         c[f'{side}_arm_abduct'] = np.full_like(t, 0.14)
         c[f'{side}_elbow'] = elbow - 0.45 * arm * np.cos(p)
@@ -84,7 +94,7 @@ def run(t: np.ndarray, rng: np.random.Generator) -> Channels:
     c = _gait(t, rng, rng.uniform(1.25, 1.55), rng.uniform(0.55, 0.75), 0.28, 1.65, 0.45, 0.6,
               rng.uniform(0.6, 0.9), rng.uniform(1.3, 1.7), rng.uniform(0.12, 0.28))  # fmt: skip
     phase = c.pop('phase')
-    c['lift'] = 0.07 * np.clip(np.sin(2 * phase - 0.9), 0, 1)
+    c['lift'] = 0.045 * np.clip(np.sin(2 * phase - 0.9), 0, 1)
     return c
 
 
@@ -110,9 +120,9 @@ def jump(t: np.ndarray, rng: np.random.Generator) -> Channels:
     air = local - (period - flight)
     airborne = air > 0
     lift = np.where(airborne, 4.9 * air * (flight - air), 0)
-    crouch = np.exp(-(((local - 0.62 * (period - flight)) / 0.22) ** 2))
-    crouch += 0.6 * np.exp(-((local / 0.14) ** 2)) + 0.6 * np.exp(-(((local - period) / 0.1) ** 2))
-    swing = np.exp(-(((local - (period - flight * 0.6)) / 0.26) ** 2))
+    crouch = _pulse(local, 0.62 * (period - flight), 0.22, period)
+    crouch += 0.6 * _pulse(local, 0.0, 0.12, period)
+    swing = _pulse(local, period - flight * 0.6, 0.26, period)
     reach, spread = rng.uniform(1.2, 2.9), rng.choice([0.0, rng.uniform(0.4, 1.0)])
     tuck = rng.uniform(0, 0.9) * np.where(airborne, np.sin(np.pi * air / flight), 0)
     c = {'lift': lift, 'spine_pitch': 0.5 * crouch, 'pelvis_pitch': 0.25 * crouch,

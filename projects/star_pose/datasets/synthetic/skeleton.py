@@ -162,18 +162,25 @@ def _stand_on_ground(positions, lift, stature, fps) -> np.ndarray:
     weight = np.exp(-(height - lowest) / 0.012)
     weight /= weight.sum(axis=1, keepdims=True)
 
-    velocity = -np.gradient(contacts[..., [0, 2]], axis=0) if len(positions) > 1 else None
     path = np.zeros((len(positions), 2))
-    if velocity is not None:
+    if len(positions) > 1:
+        velocity = -np.gradient(contacts[..., [0, 2]], axis=0)
         carried = (weight[..., None] * velocity).sum(axis=1)  # (F, 2) metres a frame
-        grounded = np.clip(1 - lift / 0.03, 0.02, 1)[:, None]
-        # in the air the body keeps the speed of the last contact: average over grounded frames
-        kernel = np.hanning(max(3, int(0.24 * fps) | 1))
-        smooth = [np.convolve(a, kernel, 'same') for a in (carried * grounded).T]
-        share = np.convolve(grounded[:, 0], kernel, 'same')
-        path = np.cumsum(np.stack(smooth, -1) / share[:, None], axis=0)
+        grounded = np.clip(1 - lift / 0.03, 0, 1)[:, None]
+        # in the air the body keeps the speed of the contacts before and after
+        kernel = np.hanning(int(0.5 * fps) | 1)
+        share = _filter(grounded + 1e-6, kernel)
+        flying = _filter(carried * (grounded + 1e-6), kernel) / share
+        path = np.cumsum(carried * grounded + flying * (1 - grounded), axis=0)
         path -= path[0]
     placed = positions.copy()
     placed[..., [0, 2]] += path[:, None]
     placed[..., 1] += (lift - lowest[:, 0])[:, None]
     return placed
+
+
+def _filter(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Convolve every column of (F, D) with a kernel, F kept however short it is."""
+    half = len(kernel) // 2
+    full = [np.convolve(column, kernel)[half : half + len(column)] for column in values.T]
+    return np.stack(full, axis=1)

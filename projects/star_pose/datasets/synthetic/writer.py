@@ -54,7 +54,8 @@ class DatasetOptions:
         for name, value, low, high in (
             ('videos', self.videos, 1, 899_999), ('frames', scene.frames, 1, _MAX_FRAMES),
             ('width', scene.size[0], 64, 4096), ('height', scene.size[1], 64, 4096),
-            ('people', scene.people or 1, 1, 90), ('seed', self.seed, 0, 2**63),
+            ('people', 1 if scene.people is None else scene.people, 1, 90),
+            ('seed', self.seed, 0, 2**63),
             ('val_videos', self.val_videos, 0, self.videos),
             ('label_span', self.label_span, 1, 10**6),
         ):  # fmt: skip
