@@ -184,7 +184,8 @@ def build(config: dict, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     with DefaultScope.overwrite_default_scope('mmpose'):
         model = MODELS.build(config)
-        model.init_weights()
+        if hasattr(model, 'init_weights'):
+            model.init_weights()
     return model
 
 

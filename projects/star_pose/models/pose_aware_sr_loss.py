@@ -90,7 +90,7 @@ class PoseAwareSRLoss(nn.Module):
         sigma: float = 6.0,
         limb_sigma: float = 4.0,
         evidence_gain: float = 4.0,
-        evidence_stride: int = 4,
+        evidence_stride: int = 2,
         eps: float = 1e-3,
         structure: str | None = 'gradient',
         feature: dict | None = None,

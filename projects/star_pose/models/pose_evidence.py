@@ -41,7 +41,7 @@ def pose_evidence(
     skeleton: Sequence[tuple[int, int]] | None = None,
     sigma: float = 6.0,
     limb_sigma: float = 4.0,
-    stride: int = 4,
+    stride: int = 2,
 ) -> Tensor:
     """Draw the maximum of Gaussians around joints and around the lines between them.
 

@@ -141,23 +141,24 @@ class SRCascadeBackbone(BaseBackbone):
     def _super_resolve(self, clip: Tensor, index: int) -> Tensor:
         """Run the network on (N, T, 3, h, w) and return the frame at ``index``: (N, 3, H, W)."""
         num_clips, num_frames = clip.shape[:2]
-        size = [side * self.scale for side in clip.shape[-2:]]
         frames = ((clip * self.std + self.mean) / 255).clamp(0, 1)
         frames = pad_frames(frames.flatten(0, 1), self.traits)  # (N T, 3, h', w')
+        expected = [side * self.scale for side in frames.shape[-2:]]
         if self.traits.takes == 'clip':
             # MMagic's networks call view(), and some write into their input.
             frames = frames.unflatten(0, (num_clips, num_frames)).contiguous()  # (N, T, 3, h', w')
         images = self.sr(frames)
         images = images[0] if isinstance(images, tuple) else images  # TDAN adds aligned frames
+        if list(images.shape[-2:]) != expected:
+            raise ValueError(
+                f'{type(self.sr).__name__} made frames of {tuple(images.shape[-2:])} (h, w) where '
+                f'scale={self.scale} asks for {tuple(expected)}'
+            )
         if self.traits.takes == 'frame':
             images = images.unflatten(0, (num_clips, num_frames))  # (N T, ...) -> (N, T, 3, H', W')
         image = self._select(images, index, num_frames)
-        image = image[..., : size[0], : size[1]]
-        if list(image.shape[-2:]) != size:
-            raise ValueError(
-                f'{type(self.sr).__name__} made a frame of {tuple(image.shape[-2:])} (h, w) where '
-                f'scale={self.scale} asks for {tuple(size)}'
-            )
+        height, width = (side * self.scale for side in clip.shape[-2:])
+        image = image[..., :height, :width]
         return (image * 255 - self.mean) / self.std
 
     def _select(self, images: Tensor, index: int, num_frames: int) -> Tensor:
