@@ -58,7 +58,6 @@ def test_equal_branches_are_fused_to_themselves_whatever_the_weights():
 
 def test_built_from_the_registry_it_starts_with_equal_weights():
     neck = MODELS.build(dict(type='AdaptiveFusionNeck', in_channels=16))
-    neck.init_weights()
     weights = neck.fusion_weights(make_branches())
     assert (weights - 0.5).abs().max() < 0.01
     assert weights.std() > 0

@@ -167,7 +167,6 @@ def test_autocast_gives_about_what_fp32_gives_and_trains(dtype):
 )
 def test_every_parameter_gets_a_gradient_after_two_optimiser_steps(kwargs):
     front = make_front_end(**kwargs)
-    front[1].init_weights()
     optimiser = torch.optim.SGD(front.parameters(), lr=0.1)
     clip = make_clip(5)
     goal = torch.randn(front(clip)[1].shape, generator=torch.Generator().manual_seed(2))

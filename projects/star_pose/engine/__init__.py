@@ -1,6 +1,7 @@
 from .autocast_optim_wrapper import AutocastOptimWrapper
 from .channels_last_hook import ChannelsLastHook
 from .distributed import CPUDistributedDataParallel, support_cpu_processes
+from .non_finite_hook import NonFiniteHook, watch_non_finite
 from .skip_summary_hook import SkipSummaryHook
 
 support_cpu_processes()
@@ -9,5 +10,7 @@ __all__ = [
     'AutocastOptimWrapper',
     'CPUDistributedDataParallel',
     'ChannelsLastHook',
+    'NonFiniteHook',
     'SkipSummaryHook',
+    'watch_non_finite',
 ]

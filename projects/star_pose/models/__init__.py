@@ -2,6 +2,7 @@
 
 from .adaptive_fusion_neck import AdaptiveFusionNeck
 from .frozen_pose_features import FrozenPoseFeatures
+from .linear_attention_neck import LinearAttentionNeck
 from .loss_weights import FixedLossWeights, ScheduledLossWeights, UncertaintyLossWeights
 from .pose_aware_sr_loss import PoseAwareSRLoss
 from .pose_clip_data_preprocessor import PoseClipDataPreprocessor
@@ -10,6 +11,7 @@ from .sr_cascade_backbone import SRCascadeBackbone
 from .sr_decoder import PixelShuffleSRDecoder
 from .star_pose_head import STARPoseHead
 from .star_pose_net import STARPoseNet
+from .star_pose_sr_net import STARPoseSRNet
 
 __all__ = [
     'AdaptiveFusionNeck',
@@ -18,6 +20,7 @@ __all__ = [
     'FixedLossWeights',
     'FrozenPoseFeatures',
     'ImageHandoff',
+    'LinearAttentionNeck',
     'PixelShuffleSRDecoder',
     'PoseAwareSRLoss',
     'PoseClipDataPreprocessor',
@@ -25,6 +28,7 @@ __all__ = [
     'SRCascadeBackbone',
     'STARPoseHead',
     'STARPoseNet',
+    'STARPoseSRNet',
     'ScheduledLossWeights',
     'UncertaintyLossWeights',
 ]

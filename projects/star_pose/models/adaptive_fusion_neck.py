@@ -49,14 +49,10 @@ class AdaptiveFusionNeck(BaseModule):
         self.squeeze = nn.Conv2d(num_branches * in_channels, hidden, 1)
         self.context = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.excite = nn.Conv2d(hidden, num_branches * in_channels, 1)
-        norm_cfg = norm_cfg or dict(type='GN', num_groups=8)
-        self.norm = build_norm_layer(norm_cfg, in_channels)[1]
-
-    def init_weights(self) -> None:
-        """Start from equal weights: the last layer's are near zero."""
-        super().init_weights()
         nn.init.normal_(self.excite.weight, std=1e-3)
         nn.init.zeros_(self.excite.bias)
+        norm_cfg = norm_cfg or dict(type='GN', num_groups=8)
+        self.norm = build_norm_layer(norm_cfg, in_channels)[1]
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Fuse the branches.
