@@ -1,5 +1,7 @@
 """Jitter in closed forms."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -106,3 +108,20 @@ def test_errors_name_video_frame_and_track():
     del untracked['track_id']
     with pytest.raises(ValueError, match=r'a/3.jpg: the sample has no track_id'):
         evaluate([untracked])
+
+
+def test_what_the_numbers_were_made_with_is_stored_beside_them(tmp_path):
+    samples = [sample(t, [t**2, 0]) for t in range(4)]
+    for one in samples:
+        one.update(id=1, raw_ann_info={}, frame_paths=['a'] * 5, degradation={'scale': 4})
+    metric = JitterMetric(out_file=str(tmp_path / 'logs' / 'jitter.json'))
+    metric.process({'inputs': [np.zeros((5, 3, 64, 48))] * 4}, samples)
+    metrics = metric.evaluate(4)
+    stored = json.loads((tmp_path / 'logs' / 'jitter.json').read_text())
+    assert stored['metrics']['accel'] == metrics['jitter/accel']
+    assert stored['provenance'] == {
+        'box_source': 'ground truth',
+        'num_frames': '5',
+        'lr_size': '(48, 64)',
+        'degradation': '{"scale": 4}',
+    }

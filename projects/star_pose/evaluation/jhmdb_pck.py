@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
+
+from .clip_metric import ClipMetric
 
 __all__ = ['JhmdbPCK']
 
@@ -24,7 +25,7 @@ _PREFIXES = {'bbox': '', 'torso': 't'}
 
 
 @METRICS.register_module()
-class JhmdbPCK(BaseMetric):
+class JhmdbPCK(ClipMetric):
     """Percentage of correct keypoints at several thresholds, by box and by torso.
 
     A joint is correct if it lies *strictly* closer to the ground truth than the threshold times the
@@ -50,8 +51,7 @@ class JhmdbPCK(BaseMetric):
         norm_items: Any of ``'bbox'`` and ``'torso'``.
         per_joint: Also return the columns Head, Sho, Elb, Wri, Hip, Knee, Ank of each threshold
             (as ``Head PCK@0.2``), as far as the data set has these joints.
-        collect_device: ``'cpu'`` or ``'gpu'``.
-        prefix: Of the keys; ``jhmdb`` by default.
+        **kwargs: Of :class:`ClipMetric`.
 
     Raises:
         ValueError: If a threshold is not positive or a norm item is unknown.
@@ -64,10 +64,9 @@ class JhmdbPCK(BaseMetric):
         thresholds: Sequence[float] = (0.2, 0.1, 0.05),
         norm_items: Sequence[str] = ('bbox', 'torso'),
         per_joint: bool = True,
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
+        **kwargs,
     ):
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(**kwargs)
         if not thresholds or min(thresholds) <= 0:
             raise ValueError(f'thresholds={thresholds}: give one or more positive fractions')
         unknown = sorted(set(norm_items) - set(_PREFIXES))
@@ -77,27 +76,30 @@ class JhmdbPCK(BaseMetric):
         self.norm_items = tuple(norm_items)
         self.per_joint = per_joint
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep the errors and sizes of a batch.
+    def measure(self, sample: dict) -> dict:
+        """Errors and sizes of one person.
 
         Args:
-            data_batch: Not read.
-            data_samples: Outputs of the model: ``pred_instances.keypoints`` (1, K, 2) and
+            sample: Output of the model: ``pred_instances.keypoints`` (1, K, 2) and
                 ``gt_instances`` with ``keypoints`` (1, K, 2), ``keypoints_visible`` (1, K) and
                 ``bboxes`` (1, 4), x1 y1 x2 y2, the tight box.
+
+        Returns:
+            ``error`` (K,) in pixels, NaN for unlabelled joints, and the sizes ``bbox`` and
+            ``torso``.
+
+        Raises:
+            ValueError: If the data set names no torso and it is asked for.
         """
-        for sample in data_samples:
-            gt = sample['gt_instances']
-            truth = np.asarray(gt['keypoints'], np.float64)[0]  # (K, 2)
-            labelled = np.asarray(gt['keypoints_visible']).reshape(len(truth), -1)[:, 0] > 0
-            error = np.linalg.norm(sample['pred_instances']['keypoints'][0] - truth, axis=-1)
-            self.results.append(
-                {
-                    'error': np.where(labelled, error, np.nan),
-                    'bbox': np.ptp(np.reshape(gt['bboxes'][0], (2, 2)), axis=0).max(),
-                    'torso': self._torso(truth, labelled) if 'torso' in self.norm_items else np.nan,
-                }
-            )
+        gt = sample['gt_instances']
+        truth = np.asarray(gt['keypoints'], np.float64)[0]  # (K, 2)
+        labelled = np.asarray(gt['keypoints_visible']).reshape(len(truth), -1)[:, 0] > 0
+        error = np.linalg.norm(sample['pred_instances']['keypoints'][0] - truth, axis=-1)
+        return {
+            'error': np.where(labelled, error, np.nan),
+            'bbox': np.ptp(np.reshape(gt['bboxes'][0], (2, 2)), axis=0).max(),
+            'torso': self._torso(truth, labelled) if 'torso' in self.norm_items else np.nan,
+        }
 
     def _torso(self, keypoints: np.ndarray, labelled: np.ndarray) -> float:
         """Torso length in pixels; NaN where one of its two ends is not labelled."""
@@ -114,11 +116,11 @@ class JhmdbPCK(BaseMetric):
     def _joint_ids(self) -> dict[str, int]:
         return (self.dataset_meta or {}).get('keypoint_name2id', {})
 
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+    def summarise(self, measures: list[dict]) -> dict[str, float]:
         """Turn errors and sizes into percentages.
 
         Args:
-            results: Of all batches and ranks.
+            measures: Of all persons, as of :meth:`measure`.
 
         Returns:
             Percentages in [0, 100], named as in the class's description. Persons without a size (a
@@ -126,10 +128,10 @@ class JhmdbPCK(BaseMetric):
             nothing is left.
         """
         logger = MMLogger.get_current_instance()
-        errors = np.stack([result['error'] for result in results])  # (N, K)
+        errors = np.stack([measure['error'] for measure in measures])  # (N, K)
         metrics = {}
         for item in self.norm_items:
-            sizes = np.array([result[item] for result in results])  # (N,)
+            sizes = np.array([measure[item] for measure in measures])  # (N,)
             usable = sizes > 0
             if not usable.all():
                 logger.warning(

@@ -1,18 +1,18 @@
 """How much the poses of a video shake."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
+
+from .clip_metric import ClipMetric
 
 __all__ = ['JitterMetric']
 
 
 @METRICS.register_module()
-class JitterMetric(BaseMetric):
+class JitterMetric(ClipMetric):
     """Acceleration of the predicted joints, and its error against the ground truth's.
 
     The acceleration of a joint at frame t is its second difference p[t-1] - 2 p[t] + p[t+1], in
@@ -33,58 +33,53 @@ class JitterMetric(BaseMetric):
     Args:
         score_thr: Predicted joints below this score in any of the three frames are left out of all
             keys; None keeps all, as a method must not hide its shaking behind low scores.
-        collect_device: ``'cpu'`` or ``'gpu'``.
-        prefix: Of the keys; ``jitter`` by default.
+        **kwargs: Of :class:`ClipMetric`.
     """
 
     default_prefix = 'jitter'
 
-    def __init__(
-        self,
-        score_thr: float | None = None,
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
-    ):
-        super().__init__(collect_device=collect_device, prefix=prefix)
+    def __init__(self, score_thr: float | None = None, **kwargs):
+        super().__init__(**kwargs)
         self.score_thr = score_thr
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep the poses of a batch.
+    def measure(self, sample: dict) -> tuple:
+        """Pose and label of one person in one frame.
 
         Args:
-            data_batch: Not read.
-            data_samples: Outputs of the model, with ``vid_id``, ``track_id``, ``frame_id`` and
+            sample: Output of the model, with ``vid_id``, ``track_id``, ``frame_id`` and
                 ``pred_instances``; ``gt_instances.keypoints`` and ``keypoints_visible`` where
                 there is ground truth.
 
-        Raises:
-            ValueError: If a sample does not say which track and frame it belongs to.
-        """
-        for sample in data_samples:
-            missing = [key for key in ('vid_id', 'track_id', 'frame_id') if sample.get(key) is None]
-            if missing:
-                raise ValueError(
-                    f'{sample.get("img_path")}: the sample has no {", ".join(missing)}; '
-                    'JitterMetric follows tracks, so it needs a data set of labelled tracks and '
-                    'PackClipInputs'
-                )
-            gt, pred = sample.get('gt_instances', {}), sample['pred_instances']
-            predicted = np.asarray(pred['keypoints'], np.float64)[0]  # (K, 2)
-            kept = np.ones(len(predicted), bool)
-            if self.score_thr is not None:
-                kept = np.asarray(pred['keypoint_scores'])[0] >= self.score_thr
-            truth = np.full_like(predicted, np.nan)
-            if 'keypoints' in gt:
-                labelled = np.asarray(gt['keypoints_visible']).reshape(len(truth), -1)[:, 0] > 0
-                truth[labelled] = np.asarray(gt['keypoints'])[0][labelled]
-            key = (str(sample['vid_id']), int(sample['track_id']), int(sample['frame_id']))
-            self.results.append((key, np.where(kept[:, None], predicted, np.nan), truth))
+        Returns:
+            (video, track, frame), predicted joints (K, 2), true joints (K, 2); NaN for joints
+            that do not count.
 
-    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+        Raises:
+            ValueError: If the sample does not say which track and frame it belongs to.
+        """
+        missing = [key for key in ('vid_id', 'track_id', 'frame_id') if sample.get(key) is None]
+        if missing:
+            raise ValueError(
+                f'{sample.get("img_path")}: the sample has no {", ".join(missing)}; JitterMetric '
+                'follows tracks, so it needs a data set of labelled tracks and PackClipInputs'
+            )
+        gt, pred = sample.get('gt_instances', {}), sample['pred_instances']
+        predicted = np.asarray(pred['keypoints'], np.float64)[0]  # (K, 2)
+        kept = np.ones(len(predicted), bool)
+        if self.score_thr is not None:
+            kept = np.asarray(pred['keypoint_scores'])[0] >= self.score_thr
+        truth = np.full_like(predicted, np.nan)
+        if 'keypoints' in gt:
+            labelled = np.asarray(gt['keypoints_visible']).reshape(len(truth), -1)[:, 0] > 0
+            truth[labelled] = np.asarray(gt['keypoints'])[0][labelled]
+        key = (str(sample['vid_id']), int(sample['track_id']), int(sample['frame_id']))
+        return key, np.where(kept[:, None], predicted, np.nan), truth
+
+    def summarise(self, measures: list[tuple]) -> dict[str, float]:
         """Average the accelerations of all tracks.
 
         Args:
-            results: Of all batches and ranks.
+            measures: Of all persons and frames, as of :meth:`measure`.
 
         Returns:
             ``accel_error``, ``accel`` and ``accel_gt`` in px/frame^2; NaN where no triple of frames
@@ -94,7 +89,7 @@ class JitterMetric(BaseMetric):
             ValueError: If a track occurs twice in a frame.
         """
         tracks = defaultdict(dict)
-        for (video, track, frame), predicted, truth in results:
+        for (video, track, frame), predicted, truth in measures:
             if frame in tracks[video, track]:
                 raise ValueError(
                     f'video {video}, frame {frame}: track {track} occurs twice; give every person '

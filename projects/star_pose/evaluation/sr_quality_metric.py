@@ -1,13 +1,11 @@
 """How well the super-resolved frame matches the high-resolution one."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
+from .clip_metric import ClipMetric
 from .image_quality import luma, psnr, ssim_map, ssim_region
 from .sr_frames import image_to_crop, target_to_rgb
 
@@ -15,7 +13,7 @@ __all__ = ['SRQualityMetric']
 
 
 @METRICS.register_module()
-class SRQualityMetric(BaseMetric):
+class SRQualityMetric(ClipMetric):
     """PSNR and SSIM of the SR frame on RGB and on Y, over the frame and around the keypoints.
 
     Keys: ``PSNR``, ``SSIM`` (RGB), ``PSNR_Y``, ``SSIM_Y`` (luma of BT.601), and the four again
@@ -29,8 +27,7 @@ class SRQualityMetric(BaseMetric):
     Args:
         radius: Of the discs, in pixels of the HR crop. 16 is two standard deviations of the
             heatmap target (sigma 2 at stride 4).
-        collect_device: ``'cpu'`` or ``'gpu'``.
-        prefix: Of the keys; ``sr`` by default.
+        **kwargs: Of :class:`ClipMetric`.
 
     Raises:
         ValueError: If the radius is not positive.
@@ -38,33 +35,32 @@ class SRQualityMetric(BaseMetric):
 
     default_prefix = 'sr'
 
-    def __init__(self, radius: float = 16, collect_device: str = 'cpu', prefix: str | None = None):
-        super().__init__(collect_device=collect_device, prefix=prefix)
+    def __init__(self, radius: float = 16, **kwargs):
+        super().__init__(**kwargs)
         if radius <= 0:
             raise ValueError(f'radius={radius}: give a positive number of HR pixels')
         self.radius = radius
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Measure the frames of a batch.
+    def measure(self, sample: dict) -> dict[str, float] | None:
+        """Quality of one frame.
 
         Args:
-            data_batch: Not read.
-            data_samples: Outputs of the model: ``pred_sr.img`` (3, H, W) RGB in [0, 255], ``gt_sr``
-                with ``img`` and ``mask`` (1, H, W), keypoints in ``gt_instances``. Samples without
-                ``gt_sr``, whose source is itself low-resolution, are counted and left out.
+            sample: Output of the model: ``pred_sr.img`` (3, H, W) RGB in [0, 255], ``gt_sr`` with
+                ``img`` and ``mask`` (1, H, W), keypoints in ``gt_instances``.
+
+        Returns:
+            The eight numbers; None without ``gt_sr``, where the source is itself low-resolution.
 
         Raises:
             ValueError: If there is no SR frame, or its size is not the target's.
         """
-        for sample in data_samples:
-            if 'pred_sr' not in sample:
-                raise ValueError(
-                    f'{sample.get("img_path")}: the model returned no SR frame (pred_sr); set '
-                    'model.test_cfg.output_sr=True, and use a model that has an SR decoder'
-                )
-            self.results.append(self._measure(sample) if 'gt_sr' in sample else None)
-
-    def _measure(self, sample: dict) -> dict[str, float]:
+        if 'pred_sr' not in sample:
+            raise ValueError(
+                f'{sample.get("img_path")}: the model returned no SR frame (pred_sr); set '
+                'model.test_cfg.output_sr=True, and use a model that has an SR decoder'
+            )
+        if 'gt_sr' not in sample:
+            return None
         predicted, target = sample['pred_sr']['img'], sample['gt_sr']['img']
         if predicted.shape != target.shape:
             raise ValueError(
@@ -103,11 +99,11 @@ class SRQualityMetric(BaseMetric):
             region |= (columns - x) ** 2 + (rows - y) ** 2 <= self.radius**2
         return region
 
-    def compute_metrics(self, results: list[dict | None]) -> dict[str, float]:
+    def summarise(self, measures: list[dict | None]) -> dict[str, float]:
         """Average over the frames.
 
         Args:
-            results: Of all batches and ranks.
+            measures: Of all frames, as of :meth:`measure`; None is counted and left out.
 
         Returns:
             Means; dB for PSNR, at most 1 for SSIM. Frames in which a region is empty are left out
@@ -116,17 +112,17 @@ class SRQualityMetric(BaseMetric):
         Raises:
             ValueError: If no sample had an HR target.
         """
-        measured = [result for result in results if result is not None]
+        measured = [measure for measure in measures if measure is not None]
         if not measured:
             raise ValueError(
-                f'none of {len(results)} samples has an HR target (gt_sr): put GenerateLRClip into '
-                'the test pipeline, and use a source that is not itself low-resolution'
+                f'none of {len(measures)} samples has an HR target (gt_sr): put GenerateLRClip '
+                'into the test pipeline, and use a source that is not itself low-resolution'
             )
         MMLogger.get_current_instance().info(
-            f'SRQualityMetric: {len(measured)} frames, {len(results) - len(measured)} without HR '
+            f'SRQualityMetric: {len(measured)} frames, {len(measures) - len(measured)} without HR '
             'target left out'
         )
-        return {key: _mean(np.array([result[key] for result in measured])) for key in measured[0]}
+        return {key: _mean(np.array([measure[key] for measure in measured])) for key in measured[0]}
 
 
 def _to_image(image: torch.Tensor) -> np.ndarray:
