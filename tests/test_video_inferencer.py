@@ -12,12 +12,13 @@ from mmpose.apis import inference_topdown
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 
-from star_pose.apis.box_sources import FileBoxes, FixedBoxes, WholeFrameBoxes
+from star_pose.apis.box_sources import DetectorBoxes, FileBoxes, FixedBoxes, WholeFrameBoxes
 from star_pose.apis.pose_file import PoseDocument
 from star_pose.apis.video_inferencer import VideoInferencer, list_frames
 from star_pose.apis.video_writer import VideoWriter, video_rate
 from star_pose.datasets import DataNotFoundError, LabelError, VideoClipDataset
 from star_pose.datasets.clip_reader import ClipReader
+from tiny_runs import run_tool
 
 NAMES = ('before', 'now', 'after')
 INFO = dict(
@@ -246,6 +247,111 @@ def test_whole_frame_and_fixed_boxes():
     assert FixedBoxes([[1, 2, 3, 4]])(9, image)[0].tolist() == [[1, 2, 3, 4]]
     with pytest.raises(ValueError, match='is empty'):
         FixedBoxes([[5, 2, 3, 4]])
+
+
+def make_detector_config(path):
+    """A detector whose people are what is brighter than 128, and whose class 1 is the frame."""
+    from mmdet.models.detectors.base import BaseDetector
+    from mmdet.registry import MODELS as DETECTORS
+    from mmengine.structures import InstanceData as Found
+
+    @DETECTORS.register_module(name='BrightnessDetector', force=True)
+    class BrightnessDetector(BaseDetector):
+        def __init__(self, backbone, data_preprocessor=None):
+            super().__init__(data_preprocessor=data_preprocessor)
+
+        def extract_feat(self, inputs):
+            return inputs
+
+        def loss(self, inputs, samples):
+            return {}
+
+        def _forward(self, inputs, samples=None):
+            return inputs
+
+        def predict(self, inputs, samples):
+            rows, columns = torch.nonzero(inputs[0].mean(0) > 128, as_tuple=True)
+            sides = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+            h, w = inputs.shape[-2:]
+            boxes = torch.tensor([[float(side) for side in sides], [0, 0, w, h], [0, 0, 1, 1]])
+            found = Found(
+                bboxes=boxes, scores=torch.tensor([0.8, 0.9, 0.1]), labels=torch.tensor([0, 1, 0])
+            )
+            return self.add_pred_to_datasample(samples, [found])
+
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=SIZE, keep_ratio=True),
+        dict(type='PackDetInputs', meta_keys=('img_shape', 'ori_shape', 'scale_factor')),
+    ]
+    Config(
+        dict(
+            default_scope='mmdet',
+            model=dict(
+                type='BrightnessDetector',
+                backbone=dict(),
+                data_preprocessor=dict(type='DetDataPreprocessor'),
+            ),
+            test_dataloader=dict(dataset=dict(type='CocoDataset', pipeline=pipeline)),
+        )
+    ).dump(path)
+
+
+@pytest.mark.slow
+def test_detector_gives_boxes_of_people_above_the_threshold(tmp_path, video, checkpoint):
+    make_detector_config(tmp_path / 'bright.py')
+    boxes = DetectorBoxes(str(tmp_path / 'bright.py'), None)
+    image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    image[30:90, 50:80] = 255
+    found, scores = boxes(0, image)
+    assert found.tolist() == [[50, 30, 80, 90]]
+    assert scores == pytest.approx(0.8)
+    inferencer = VideoInferencer(make_config(), checkpoint)
+    (result,) = inferencer(list_frames(video)[:1], boxes)
+    assert len(result.instances.keypoints) == 1
+    with pytest.raises(DataNotFoundError, match='detector config'):
+        DetectorBoxes(str(tmp_path / 'none.py'), None)
+
+
+def test_tool_writes_the_drawn_video_and_the_poses(tmp_path, video, checkpoint, capsys):
+    make_config().dump(tmp_path / 'config.py')
+    boxes = [
+        {'image_id': frame, 'category_id': 1, 'bbox': [*box[:2], *(box[2:] - box[:2])]}
+        for frame in range(FRAMES)
+        for box in blob_boxes(frame)
+    ]
+    (tmp_path / 'boxes.json').write_text(json.dumps(boxes))
+    run_tool(
+        'infer_video', video.parent / 'blobs.mp4', tmp_path / 'config.py', checkpoint,
+        '--boxes', tmp_path / 'boxes.json', '--device', 'cpu', '--frames', '4',
+        '--out-video', tmp_path / 'out.mp4', '--out-json', tmp_path / 'out.json',
+        '--tracker', 'max_lost=3',
+    )  # fmt: skip
+    assert '4 frames, 8 poses, 2 tracks; boxes: file boxes.json' in capsys.readouterr().out
+    content = json.loads((tmp_path / 'out.json').read_text())
+    assert content['info']['tracker'] == {'type': 'PoseTracker', 'max_lost': 3}
+    assert (content['info']['num_frames'], content['info']['rate']) == (3, 12)
+    assert [entry['track_id'] for entry in content['annotations']] == [0, 1] * 4
+    assert [image['file_name'] for image in content['images']][-1] == 'blobs.mp4#3'
+    points = np.array(content['annotations'][5]['keypoints']).reshape(3, 3)
+    assert np.abs(points[1, :2] - blob_centre(1, 2)).max() < 1
+    drawn = list_frames(tmp_path / 'out.mp4')
+    assert len(drawn) == 4
+    before, after = ClipReader().read(str(video / 'f7.png')), ClipReader().read(drawn[0])
+    assert np.abs(before.astype(int) - after).max() > 100, 'boxes and joints are drawn'
+
+
+def test_tool_says_what_is_wrong_without_a_traceback(tmp_path, checkpoint, capsys):
+    make_config().dump(tmp_path / 'config.py')
+    line = ['infer_video', tmp_path / 'none.mp4', tmp_path / 'config.py', checkpoint]
+    with pytest.raises(SystemExit) as stop:
+        run_tool(*line, '--out-json', tmp_path / 'out.json')
+    assert stop.value.code == 1
+    assert 'none.mp4' in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        run_tool(*line)
+    assert stop.value.code == 2
+    assert '--out-video' in capsys.readouterr().err
 
 
 def test_written_video_has_the_rate_and_the_frames(tmp_path):

@@ -166,6 +166,7 @@ class DetectorBoxes:
     ):
         # MMDetection takes seconds to import and is needed here alone.
         from mmdet.apis import init_detector
+        from mmpose.utils import adapt_mmdet_pipeline
 
         for what, path in (('detector config', config), ('detector checkpoint', checkpoint)):
             if path is not None and '://' not in path and not osp.isfile(path):
@@ -174,6 +175,8 @@ class DetectorBoxes:
         self.category = category
         self.score_thr = score_thr
         self.detector = init_detector(config, checkpoint, palette='coco', device=device)
+        # Its pipeline is built again in every frame, and by then the scope is MMPose's.
+        self.detector.cfg = adapt_mmdet_pipeline(self.detector.cfg)
 
     def __call__(self, index: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Detect the people of the frame."""
