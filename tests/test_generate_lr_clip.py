@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from clip_samples import blob, build, random_box, sample, seed_pipeline, texture
+from star_pose.datasets.downsample import METHODS, downsample
 from star_pose.datasets.transforms import ClipMotionBlur, ClipNoise
-from star_pose.datasets.transforms.downsample import METHODS, downsample
 
 INPUT_SIZE = (192, 256)
 SIZE = (320, 240)

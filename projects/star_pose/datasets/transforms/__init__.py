@@ -13,7 +13,6 @@ from .load_clip import LoadClip
 from .pack_clip_inputs import PackClipInputs
 from .pseudo_clip import PseudoClip
 from .sample_clip_frames import SampleClipFrames
-from .source_view import SourceView
 
 __all__ = [
     'ClipAffine',
@@ -29,5 +28,4 @@ __all__ = [
     'PackClipInputs',
     'PseudoClip',
     'SampleClipFrames',
-    'SourceView',
 ]

@@ -1,11 +1,12 @@
 """Warp a person's box out of every frame of a clip, and remember how."""
 
 import cv2
+import numpy as np
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.registry import TRANSFORMS
 
-from .geometry import box_matrix, compose, inside_mask, matrix_scale
-from .source_view import SourceView
+from ..geometry import box_matrix, compose, inside_mask, matrix_scale
+from ..source_view import SourceView
 
 __all__ = ['ClipAffine']
 
@@ -14,9 +15,10 @@ __all__ = ['ClipAffine']
 class ClipAffine(TopdownAffine):
     """MMPose's ``TopdownAffine`` for clips, with its matrix and the crop's inside put on record.
 
-    With an ordinary source it warps as ``TopdownAffine`` does, bit for bit. It can leave the
-    frames unwarped, for :class:`GenerateLRClip` to sample them directly at low resolution, and it
-    takes the cut-out frames of a person-clip cache, whose coordinates stay those of the frame.
+    With an ordinary source it warps as ``TopdownAffine`` does, bit for bit (flipped frames to
+    within the rounding of the interpolation). It can leave the frames unwarped, for
+    :class:`GenerateLRClip` to sample them directly at low resolution, and it takes the cut-out
+    frames of a person-clip cache, whose coordinates stay those of the frame.
 
     Required Keys:
 
@@ -87,10 +89,7 @@ class ClipAffine(TopdownAffine):
         if results['warp_deferred']:
             results['img'] = frames
         else:
-            results['img'] = [
-                cv2.warpAffine(frame, source_to_input, self.input_size, flags=cv2.INTER_LINEAR)
-                for frame in frames
-            ]
+            results['img'] = [_warp(frame, source_to_input, self.input_size) for frame in frames]
         return results
 
     def _is_low_resolution(self, results: dict, matrix) -> bool:
@@ -99,3 +98,17 @@ class ClipAffine(TopdownAffine):
         if isinstance(self.lr_source, bool):
             return self.lr_source
         return matrix_scale(matrix) > self.lr_source
+
+
+def _warp(frame: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Warp a frame; a flipped one as it lies in memory.
+
+    mmcv flips by a view with negative steps, which cv2 would copy whole, at several times the cost
+    of the warp: undo the view and put the flip into the matrix.
+    """
+    for axis, mirrored in ((0, frame.strides[1] < 0), (1, frame.strides[0] < 0)):
+        if mirrored:
+            flip = np.eye(2, 3)
+            flip[axis, axis], flip[axis, 2] = -1, frame.shape[1 - axis] - 1
+            frame, matrix = np.flip(frame, axis=1 - axis), compose(matrix, flip)
+    return cv2.warpAffine(frame, matrix, size, flags=cv2.INTER_LINEAR)

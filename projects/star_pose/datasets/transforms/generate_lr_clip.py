@@ -5,9 +5,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpose.registry import TRANSFORMS
 
-from .degradations import ClipDegradation
-from .downsample import METHODS, downsample
-from .geometry import (
+from ..downsample import METHODS, downsample
+from ..geometry import (
     apply_matrix,
     compose,
     inside_mask,
@@ -16,6 +15,7 @@ from .geometry import (
     recover_matrix,
     resize_matrix,
 )
+from .degradations import ClipDegradation
 from .random_source import fetch_rng
 
 __all__ = ['GenerateLRClip']

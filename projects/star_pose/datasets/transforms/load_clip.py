@@ -1,10 +1,15 @@
 """Load the frames of a clip."""
 
+import logging
+
 import numpy as np
+from mmengine.logging import print_log
 from mmpose.datasets.transforms import LoadImage
 from mmpose.registry import TRANSFORMS
 
-from ..clip_reader import ClipReader
+from ..clip_cache import ClipCache
+from ..clip_reader import ClipReader, ClipReadError
+from ..person_clip import clip_key
 
 __all__ = ['LoadClip']
 
@@ -29,20 +34,38 @@ class LoadClip(LoadImage):
 
     Added Keys:
 
-    - img_shape, ori_shape: (h, w) of the target frame
+    - img_shape, ori_shape: (h, w) of the frames, also where the images are cuts of them
+    - source_view: with a cache, where in the frame the images lie; ``ClipAffine`` reads it
 
     Args:
         cache_mb: Size of the decoded frames that are kept, in MiB a process.
+        cache: A person-clip cache, made by ``tools/cache_clips.py``. Images are then cuts around
+            the person instead of frames, while all coordinates stay those of the frame; only
+            ``ClipAffine`` can warp them. A clip that the cache does not have is decoded.
+        cache_miss: ``'decode'``, with one warning a process, or ``'raise'``.
         **kwargs: Arguments of MMPose's ``LoadImage``.
 
     Raises:
-        ClipReadError: A frame cannot be read.
+        ClipReadError: A frame cannot be read, or is missing in the cache with
+            ``cache_miss='raise'``.
+        FileNotFoundError: There is no such cache.
         ValueError: Given images are not T images, or frames differ in size.
     """
 
-    def __init__(self, cache_mb: float = 256, **kwargs) -> None:
+    def __init__(
+        self,
+        cache_mb: float = 256,
+        cache: str | None = None,
+        cache_miss: str = 'decode',
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
+        if cache_miss not in ('decode', 'raise'):
+            raise ValueError(f"cache_miss must be 'decode' or 'raise', got {cache_miss!r}")
         self.cache_mb = cache_mb
+        self.cache = cache
+        self.cache_miss = cache_miss
+        self._warned = False
 
     def transform(self, results: dict) -> dict:
         """Load the clip.
@@ -54,6 +77,8 @@ class LoadClip(LoadImage):
             The sample.
         """
         given = results.get('img')
+        if self.cache is not None and given is None and self._read_cached(results):
+            return results
         frames = self._read(results) if given is None else self._take(given, results)
         if self.to_float32:
             frames = [frame.astype(np.float32) for frame in frames]
@@ -78,6 +103,29 @@ class LoadClip(LoadImage):
             backend_args=self.backend_args,
         )
         return reader.read_clip(results.get('frame_paths') or [results['img_path']])
+
+    def _read_cached(self, results: dict) -> bool:
+        """Take the clip from the cache; False when it is not there."""
+        clip = ClipCache.shared(self.cache).read(clip_key(results))
+        if clip is None:
+            self._report_miss(results)
+            return False
+        width, height = clip.view.frame_size
+        results['img'] = clip.images
+        results['source_view'] = clip.view
+        results['img_shape'] = results['ori_shape'] = (height, width)
+        return True
+
+    def _report_miss(self, results: dict) -> None:
+        text = (
+            f'the clip around {results["img_path"]} is not in cache {self.cache}, which may be '
+            'made for other frames or boxes, or incomplete: run tools/cache_clips.py again'
+        )
+        if self.cache_miss == 'raise':
+            raise ClipReadError(text)
+        if not self._warned:
+            print_log(f'LoadClip: {text}. It is decoded instead.', 'current', logging.WARNING)
+            self._warned = True
 
     def _take(self, images: np.ndarray | list[np.ndarray], results: dict) -> list[np.ndarray]:
         """Make a clip of given images."""
