@@ -69,7 +69,7 @@ def face_details() -> dict[str, np.ndarray]:
     for side, x in (('left', 0.0170), ('right', -0.0170)):
         quads[f'{side}_eye'] = patch(x, 0.0600, 0.0078, 0.0034, 0.0012)
         quads[f'{side}_iris'] = patch(x, 0.0600, 0.0034, 0.0034, 0.0016)
-        quads[f'{side}_brow'] = patch(x, 0.0715, 0.0105, 0.0019, 0.0016)
+        quads[f'{side}_brow'] = patch(x, 0.0738, 0.0100, 0.0015, 0.0016)
     bridge, tip = np.array(_on_face(0, 0.064, 0.001)), np.array((0, 0.0400, 0.0735))
     base = np.array(_on_face(0, 0.0335, 0.0))
     left, right = np.array(_on_face(0.0115, 0.0370, 0)), np.array(_on_face(-0.0115, 0.0370, 0))

@@ -14,7 +14,7 @@ from .camera import Camera
 from .render import SurfaceView
 from .skeleton import POSETRACK_JOINTS, joint_index
 
-__all__ = ['annotate_person', 'detect_person', 'head_box', 'outline', 'visible_joints']
+__all__ = ['annotate_person', 'detect_person', 'head_box', 'ignore_regions', 'visible_joints']
 
 _EARS = ('left_ear', 'right_ear')
 _COVERED = 0.6  # share of a joint's surroundings that must be covered
@@ -91,24 +91,37 @@ def visible_joints(
     return pixels, labelled
 
 
-def outline(vertices: np.ndarray, camera: Camera, margin: float) -> tuple[list[int], list[int]]:
-    """Polygon around vertices (V, 3), as PoseTrack writes ignore regions: x and y integers.
+def ignore_regions(
+    shown: np.ndarray, ignored: list[int], kept: list[int], margin: int
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Polygons around what the image shows of unlabelled people, labelled ones left out.
+
+    An ignore region removes every labelled joint inside it from the evaluation, so it must not
+    lie over a labelled person who stands in front of a crowd.
+
+    Args:
+        shown: (h, w) number of the figure or prop each pixel shows, -1 for the backdrop.
+        ignored: Numbers of the people to cover.
+        kept: Numbers of the labelled people.
+        margin: Pixels by which the regions exceed the people.
 
     Returns:
-        Two lists of equal length, empty when nothing lies in the image.
+        The polygons' x and y, lists of equal lengths of whole pixels.
     """
-    pixels, depth = camera.project(vertices)
-    if (depth < 0.2).any():
+    if not ignored:
         return [], []
-    w, h = camera.size
-    middle = pixels.mean(axis=0)
-    away = pixels - middle
-    grown = pixels + margin * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
-    hull = cv2.convexHull(grown.astype(np.float32))[:, 0]
-    hull = np.rint(np.clip(hull, 0, (w - 1, h - 1))).astype(int)
-    if np.ptp(hull[:, 0]) < 2 or np.ptp(hull[:, 1]) < 2:
-        return [], []
-    return hull[:, 0].tolist(), hull[:, 1].tolist()
+    mask = np.isin(shown, ignored).astype(np.uint8)
+    mask = cv2.dilate(mask, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
+    mask[cv2.dilate(np.isin(shown, kept).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0] = 0
+    # a polygon has no hole: cut through each
+    holes, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for k, hole in enumerate(holes):
+        if hierarchy[0, k, 3] >= 0:
+            mask[:, int(hole[:, 0, 0].mean())] = 0
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    polygons = [cv2.approxPolyDP(c, 1.0, True)[:, 0] for c in contours]  # (n, 1, 2) -> (n, 2)
+    polygons = [p for p in polygons if len(p) >= 3 and cv2.contourArea(p) > 12]
+    return [p[:, 0].tolist() for p in polygons], [p[:, 1].tolist() for p in polygons]
 
 
 def head_box(vertices: np.ndarray, camera: Camera) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 from .backgrounds import random_backdrop
 from .camera import film
 from .casting import FPS, Cast
-from .labels import annotate_person, detect_person, head_box, outline, visible_joints
+from .labels import annotate_person, detect_person, head_box, ignore_regions, visible_joints
 from .mocap import MotionLibrary
 from .props import Prop, random_prop, stool
 from .render import Film, Light, Surface, draw, draw_owners, draw_shadows, shade, view
@@ -77,8 +77,8 @@ class Scene:
         self.options, self._rng = options, rng
         w, h = options.size
         people = options.people or int(rng.integers(1, 6))
-        # persons from a fifth of the image's height to more than all of it
-        self._person_pixels = h * float(np.exp(rng.uniform(np.log(0.2), np.log(0.8))))
+        # persons from a seventh of the image's height to more than all of it
+        self._person_pixels = h * float(np.exp(rng.uniform(np.log(0.14), np.log(0.8))))
         if rng.random() < 0.08:
             self._person_pixels = h * rng.uniform(0.9, 1.4)
         self._view_width = 1.7 * w / self._person_pixels
@@ -197,31 +197,36 @@ class Scene:
         return cv2.convertScaleAbs(total, alpha=1 / len(views))
 
     def _annotate(self, frame, scene, pose, image_id, rng):
-        """Labels and ignore regions of one frame."""
-        options = self.options
+        """Labels, detections and ignore regions of one frame."""
         camera = self.cameras[frame * _INSTANTS + _MIDDLE]
-        owners = draw_owners(scene, options.size)
-        seen = np.bincount(scene.owner[owners[owners >= 0]], minlength=len(self.figures))
-        annotations, detections, ignore_x, ignore_y = [], [], [], []
+        owners = draw_owners(scene, self.options.size)
+        # pixels of the backdrop index the -1 that is put at the end
+        shown = np.append(scene.owner, -1)[owners]
+        seen = np.bincount(shown[shown >= 0], minlength=len(self.figures))
+        annotations, detections, ignored, kept = [], [], [], []
         for number, (figure, vertices) in enumerate(zip(self.figures, pose, strict=True)):
+            found = detect_person(vertices, camera, seen[number], image_id, rng)
+            detections += [found] if found else []
             entry = None
             if figure.labelled:
                 pixels, labelled = visible_joints(
-                    figure.joints[frame], number, figure.mesh.region, scene, owners, camera,
+                    figure.joints[frame],
+                    number,
+                    figure.mesh.region,
+                    scene,
+                    owners,
+                    camera,
                     figure.person.build.stature,
-                )  # fmt: skip
+                )
                 box = head_box(vertices[figure.mesh.head], camera)
-                entry = annotate_person(pixels, labelled, box, number, image_id, options.ears)
-            found = detect_person(vertices, camera, seen[number], image_id, rng)
-            detections += [found] if found else []
+                entry = annotate_person(pixels, labelled, box, number, image_id, self.options.ears)
             if entry is not None:
                 annotations.append(entry)
-            elif seen[number] > 12:
-                x, y = outline(vertices, camera, 0.04 * self._person_pixels)
-                if x:
-                    ignore_x.append(x)
-                    ignore_y.append(y)
-        return annotations, detections, ignore_x, ignore_y
+                kept.append(number)
+            elif seen[number]:
+                ignored.append(number)
+        margin = max(1, round(0.03 * self._person_pixels))
+        return annotations, detections, *ignore_regions(shown, ignored, kept, margin)
 
 
 def _at_times(path: np.ndarray, times: np.ndarray) -> np.ndarray:
