@@ -304,7 +304,9 @@ def test_joints_without_a_score_rank_last():
 
 def test_label_version_is_told_by_counts_and_names():
     frames, _ = parse_ground_truth([(build.VIDEO, document([label(0, pose())]))], merged=False)
-    assert label_version(frames) == 'PoseTrack18/21 (6 digits): 1 sequences, 1 labelled frames'
+    assert label_version(frames) == (
+        'no known label version, PoseTrack18/21 (6 digits), 1 sequences, 1 labelled frames'
+    )
 
 
 def test_mixed_label_versions_are_refused():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..datasets.posetrack_clip_dataset import label_version as name_of_labels
 from .posetrack_annolist import annolist_to_document
 from .posetrack_joints import KEYPOINTS, joint_columns
 from .posetrack_tables import NO_TRACK, FrameTable, PoseTable, PoseTrackError, Problem
@@ -26,9 +27,6 @@ __all__ = [
 
 # The reference length of PCKh, as poseval takes it: 60 % of the head box's diagonal.
 HEAD_FACTOR = 0.6
-
-# Sequences and labelled frames of the two releases of PoseTrack18's validation labels.
-PUBLISHED_LABELS = {(74, 3902): 'PoseTrack18 v0.2 val', (170, 8923): 'PoseTrack18 v0.45 val'}
 
 ORDERS = ('folder', 'name')
 
@@ -276,5 +274,6 @@ def label_version(frames: FrameTable) -> str:
     """Say which labels these are, by the counts of sequences and labelled frames."""
     counts = (len(np.unique(frames.video[frames.labelled])), int(frames.annotated.sum()))
     styles = {style for name in frames.names if (style := frame_style(name))}
-    known = PUBLISHED_LABELS.get(counts) or ', '.join(sorted(styles)) or 'own labels'
-    return f'{known}: {counts[0]} sequences, {counts[1]} labelled frames'
+    facts = [name_of_labels(*counts), *sorted(styles)]
+    facts.append(f'{counts[0]} sequences, {counts[1]} labelled frames')
+    return ', '.join(facts)

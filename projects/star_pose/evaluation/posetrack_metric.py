@@ -147,7 +147,7 @@ class PoseTrackMetric(BaseMetric):
             # The files of a tracking submission hold what is tracked.
             written = tracked if tracked is not None else persons
             files = write_submission(frames, written, self.submission, zipped=self.zipped)
-            MMLogger.get_current_instance().info(f'PoseTrack submission: {files[-1]} and before')
+            MMLogger.get_current_instance().info(f'{len(files)} files of a submission: {files[-1]}')
         if self.format_only:
             return {}
         self.check_videos(frames, persons)
