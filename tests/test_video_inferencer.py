@@ -324,7 +324,7 @@ def test_tool_writes_the_drawn_video_and_the_poses(tmp_path, video, checkpoint, 
     run_tool(
         'infer_video', video.parent / 'blobs.mp4', tmp_path / 'config.py', checkpoint,
         '--boxes', tmp_path / 'boxes.json', '--device', 'cpu', '--frames', '4',
-        '--out-video', tmp_path / 'out.mp4', '--out-json', tmp_path / 'out.json',
+        '--out-video', tmp_path / 'new' / 'out.mp4', '--out-json', tmp_path / 'out.json',
         '--tracker', 'max_lost=3',
     )  # fmt: skip
     assert '4 frames, 8 poses, 2 tracks; boxes: file boxes.json' in capsys.readouterr().out
@@ -335,7 +335,7 @@ def test_tool_writes_the_drawn_video_and_the_poses(tmp_path, video, checkpoint, 
     assert [image['file_name'] for image in content['images']][-1] == 'blobs.mp4#3'
     points = np.array(content['annotations'][5]['keypoints']).reshape(3, 3)
     assert np.abs(points[1, :2] - blob_centre(1, 2)).max() < 1
-    drawn = list_frames(tmp_path / 'out.mp4')
+    drawn = list_frames(tmp_path / 'new' / 'out.mp4')
     assert len(drawn) == 4
     before, after = ClipReader().read(str(video / 'f7.png')), ClipReader().read(drawn[0])
     assert np.abs(before.astype(int) - after).max() > 100, 'boxes and joints are drawn'
@@ -352,6 +352,14 @@ def test_tool_says_what_is_wrong_without_a_traceback(tmp_path, checkpoint, capsy
         run_tool(*line)
     assert stop.value.code == 2
     assert '--out-video' in capsys.readouterr().err
+    for option, value, named in (
+        ('--tracker', 'oks_weight=3', 'oks_weight=3 is outside'),
+        ('--tracker', 'speed=3', 'speed'),
+        ('--out-video', 'drawn.txt', 'drawn.txt must end in one of .mp4'),
+    ):
+        with pytest.raises(SystemExit):
+            run_tool(*line, '--out-json', tmp_path / 'out.json', option, value)
+        assert named in capsys.readouterr().err
 
 
 def test_written_video_has_the_rate_and_the_frames(tmp_path):

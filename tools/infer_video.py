@@ -21,8 +21,10 @@ from star_pose.apis.box_sources import DetectorBoxes, FileBoxes, FixedBoxes, Who
 from star_pose.apis.pose_file import PoseDocument
 from star_pose.apis.video_inferencer import VideoInferencer, list_frames
 from star_pose.apis.video_writer import VideoWriter, video_rate
-from star_pose.datasets.clip_reader import split_ref
+from star_pose.datasets.clip_reader import VIDEO_SUFFIXES, split_ref
+from star_pose.datasets.errors import DataNotFoundError
 from star_pose.engine import entry_point
+from star_pose.tracking import PoseTracker
 
 DEFAULT_RATE = 25  # frames a second of a folder of images
 
@@ -67,10 +69,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--cfg-options', nargs='+', action=DictAction, default={}, help='overrides of the config'
     )
     args = parser.parse_args(argv)
+    try:
+        PoseTracker(**args.tracker)
+    except (TypeError, ValueError) as error:
+        parser.error(f'--tracker: {error}')
     if not args.out_video and not args.out_json:
         parser.error('nothing would be written: give --out-video, --out-json or both')
     if args.frames is not None and args.frames < 1:
         parser.error(f'--frames must be at least 1, got {args.frames}')
+    if args.out_video and osp.splitext(args.out_video)[1].lower() not in VIDEO_SUFFIXES:
+        parser.error(f'--out-video {args.out_video} must end in one of {" ".join(VIDEO_SUFFIXES)}')
     for box in args.box or []:
         if box[2] <= box[0] or box[3] <= box[1]:
             parser.error(f'--box {box} is empty: give X1 Y1 X2 Y2 with X2 > X1 and Y2 > Y1')
@@ -110,6 +118,8 @@ def infer(args: argparse.Namespace) -> PoseDocument:
     device = args.device or get_device()
     boxes = choose_boxes(args, frames, device)
     entry_point.check_checkpoint(args.checkpoint)
+    if not osp.isfile(args.config):
+        raise DataNotFoundError.describe('config', args.config)
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
     tracker = None if args.no_tracking else dict(type='PoseTracker', **args.tracker)
@@ -138,6 +148,8 @@ def infer(args: argparse.Namespace) -> PoseDocument:
 def main(argv: list[str] | None = None) -> None:
     """Infer, write and say what was found."""
     args = parse_args(argv)
+    for path in filter(None, (args.out_video, args.out_json)):
+        mmengine.mkdir_or_exist(osp.dirname(osp.abspath(path)))
     with entry_point.readable_errors():
         document = infer(args)
     if args.out_json:
