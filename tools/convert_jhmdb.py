@@ -26,7 +26,7 @@ def main() -> None:
     args = parser.parse_args()
     with entry_point.readable_errors():
         counts = convert_jhmdb(args.source, args.out, args.splits)
-    print('\n' + ', '.join(f'{name}: {count} clips' for name, count in counts.items()))
+    print(', '.join(f'{name}: {count} clips' for name, count in counts.items()))
 
 
 if __name__ == '__main__':

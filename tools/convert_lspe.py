@@ -24,7 +24,7 @@ def main() -> None:
     args = parser.parse_args()
     with entry_point.readable_errors():
         counts = convert_lspe(args.source, args.out, args.min_joints)
-    print('\n' + ', '.join(f'{count} {name}' for name, count in counts.items()))
+    print(', '.join(f'{count} {name}' for name, count in counts.items()))
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ import collections
 import os
 import re
 from collections.abc import Sequence
+from typing import ClassVar
 
 import mmcv
 import mmengine.fileio as fileio
@@ -73,7 +74,7 @@ class ClipReader:
         max_videos: Number of video files that are kept open.
     """
 
-    _shared: tuple[int, dict] = (-1, {})
+    _shared: ClassVar[dict[tuple[int, str], 'ClipReader']] = {}
 
     def __init__(
         self,
@@ -99,16 +100,14 @@ class ClipReader:
     def shared(cls, **kwargs) -> 'ClipReader':
         """The reader with these arguments that everything in this process shares.
 
-        A forked loader worker gets readers of its own: an open video must not cross a fork.
+        A forked loader worker gets readers of its own: an open video must not cross a fork. The
+        parent's readers stay referenced there, because to close a decoder whose threads only the
+        parent has would wait for them for ever.
         """
-        process, readers = cls._shared
-        if process != os.getpid():
-            readers = {}
-            cls._shared = (os.getpid(), readers)
-        key = repr(sorted(kwargs.items()))
-        if key not in readers:
-            readers[key] = cls(**kwargs)
-        return readers[key]
+        key = (os.getpid(), repr(sorted(kwargs.items())))
+        if key not in cls._shared:
+            cls._shared[key] = cls(**kwargs)
+        return cls._shared[key]
 
     def read(self, ref: str) -> np.ndarray:
         """Read one frame.

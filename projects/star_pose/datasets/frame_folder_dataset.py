@@ -88,7 +88,7 @@ class FrameFolderDataset(BaseClipDataset):
         found, gaps = [], []
         for key, members in videos.items():
             sequence = self._list_video(members, index)
-            there = [pair for pair in members if self._is_there(*pair, sequence, index)]
+            there = [pair for pair in members if self._is_there(*pair, index)]
             if not there:
                 continue
             if sequence.missing:
@@ -107,23 +107,25 @@ class FrameFolderDataset(BaseClipDataset):
         return found
 
     def _list_video(self, members: list[tuple], index: FolderIndex) -> FrameSequence:
-        image, name = members[0]
-        return build_sequence(
+        name = members[0][1]
+        sequence = build_sequence(
             name,
-            labelled=[other.number for _, other in members],
+            listed=[other.number for _, other in members],
             present=index.frames_like(name) if self.frame_list == 'folder' else None,
-            num_frames=image.get('nframes'),
+            num_frames=max(image.get('nframes') or 0 for image, _ in members),
             first_frame=self.first_frame(name.digits),
             contiguous=self.CONTIGUOUS,
         )
+        # A labelled frame that is missing is a fault of its own, not a missing neighbour
+        targets = {other.number for image, other in members if _is_target(image)}
+        sequence.missing = [number for number in sequence.missing if number not in targets]
+        return sequence
 
-    def _is_there(
-        self, image: dict, name: FrameName, sequence: FrameSequence, index: FolderIndex
-    ) -> bool:
+    def _is_there(self, image: dict, name: FrameName, index: FolderIndex) -> bool:
         """Whether a listed frame itself exists; a fault, raised or counted, if it is labelled."""
         if self.frame_list == 'nframes' or index.has(image['img_path']):
             return True
-        if not (image['is_labeled'] or image['has_persons']):
+        if not _is_target(image):
             return False  # a neighbour only: the sequence lists it as missing
         others = sorted(index.names(name.folder))
         hint = ''
@@ -147,3 +149,7 @@ class FrameFolderDataset(BaseClipDataset):
             "missing_frames='nearest' repeats the nearest existing frame instead: the clip then "
             'stands still there, so use it only to try things out',
         )
+
+
+def _is_target(image: dict) -> bool:
+    return image['is_labeled'] or image['has_persons']

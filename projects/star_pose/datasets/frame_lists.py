@@ -93,9 +93,9 @@ class FrameSequence:
 
 def build_sequence(
     example: FrameName,
-    labelled: list[int],
+    listed: list[int],
     present: dict[int, str] | None,
-    num_frames: int | None = None,
+    num_frames: int = 0,
     first_frame: int | None = None,
     contiguous: bool = True,
 ) -> FrameSequence:
@@ -103,10 +103,10 @@ def build_sequence(
 
     Args:
         example: One of its frame names.
-        labelled: Numbers of the labelled frames.
+        listed: Numbers of the frames that the labels list.
         present: Number -> path of the files that are there; None: not looked at, all names are
             made from the numbers.
-        num_frames: Length of the video by the labels, where they say it.
+        num_frames: Length of the video by the labels; 0: they do not say.
         first_frame: Number of the first frame; None: the smallest number known.
         contiguous: Whether numbers that are skipped are missing frames. False for videos whose
             numbering may have a step.
@@ -114,11 +114,11 @@ def build_sequence(
     Returns:
         The sequence. Frames that exist beyond ``num_frames`` are kept.
     """
-    numbers = set(labelled) | set(present or ())
+    numbers = set(listed) | set(present or ())
     start = min(numbers) if first_frame is None else first_frame
     if contiguous:
         numbers |= set(range(start, max(numbers) + 1))
-        numbers |= set(range(start, start + (num_frames or 0)))
+        numbers |= set(range(start, start + num_frames))
     ordered = sorted(numbers)
     index = {number: position for position, number in enumerate(ordered)}
     if present is None:

@@ -10,9 +10,9 @@ import os.path as osp
 
 import numpy as np
 import scipy.io
-from mmengine.utils import track_iter_progress
 from mmpose.datasets.datasets import JhmdbDataset
 from PIL import Image
+from tqdm import tqdm
 
 from .errors import DataNotFoundError, LabelError
 
@@ -57,7 +57,7 @@ def convert_jhmdb(source: str, out: str, splits: str = 'sub_splits') -> dict[str
     # A clip keeps its number in all files, so image ids agree between the splits
     numbered = {clip: number for number, clip in enumerate(clips, start=1)}
     labels = {}
-    for clip in track_iter_progress(clips):
+    for clip in tqdm(clips, disable=None):
         labels[clip] = _convert_clip(source, *clip, numbered[clip])
     os.makedirs(osp.join(out, 'annotations'), exist_ok=True)
     counts = {}

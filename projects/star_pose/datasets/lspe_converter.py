@@ -15,9 +15,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import scipy.io
-from mmengine.utils import ProgressBar
 from mmpose.datasets.datasets import PoseTrack18Dataset
 from PIL import Image
+from tqdm import tqdm
 
 from .errors import DataNotFoundError, LabelError
 
@@ -76,9 +76,7 @@ def convert_lspe(source: str, out: str, min_joints: int = 6) -> dict[str, int]:
         splits = {'train': _empty(), 'val': _empty()}
         counts = dict.fromkeys(('train', 'val', 'between', 'few joints'), 0)
         os.makedirs(osp.join(out, 'images'), exist_ok=True)
-        bar = ProgressBar(len(joints))
-        for index, person in enumerate(joints):
-            bar.update()
+        for index, person in enumerate(tqdm(joints, disable=None)):
             split = _split_of(index)
             if split is None:
                 counts['between'] += 1
@@ -162,7 +160,7 @@ def _annotation(person: np.ndarray, index: int, size: tuple[int, int]) -> dict:
     points = person[person[:, 2] > 0, :2]
     low, high = points.min(0), points.max(0)
     margin = BOX_MARGIN * (high - low).max()
-    low, high = np.maximum(low - margin, 0), np.minimum(high + margin, size)
+    low, high = np.maximum(low - margin, 0), np.minimum(high + margin, np.array(size) - 1)
     annotation = dict(
         id=index,
         image_id=index,

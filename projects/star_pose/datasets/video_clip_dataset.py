@@ -71,7 +71,7 @@ data_root/
             return []
         try:
             refs = video_refs(path)
-            height, width = ClipReader.shared().read(refs[0]).shape[:2]
+            height, width = ClipReader(cache_mb=0).read(refs[0]).shape[:2]
         except ClipReadError as error:
             self.skips.reject_label(error, 'unreadable files')
             return []
