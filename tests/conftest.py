@@ -3,12 +3,22 @@
 import json
 import os
 import pathlib
+import shutil
+import sys
 import zipfile
 
 import pytest
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.datasets.synthetic import DatasetOptions, SceneOptions, make_dataset
+from tiny_runs import REPO, run_command
+
+# What a build of the package reads.
+SOURCES = ('projects', 'configs', 'tools', 'requirements', 'docs', 'benchmarks')
+FILES = (
+    'setup.cfg', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md',
+    'CONTRIBUTING.md', 'Makefile', 'model-index.yml',
+)  # fmt: skip
 
 
 @pytest.fixture(scope='session')
@@ -53,3 +63,26 @@ def synthetic_root(tmp_path_factory) -> pathlib.Path:
     scene = SceneOptions(frames=4, size=(256, 144), people=1)
     make_dataset(root, DatasetOptions(videos=2, seed=0, scene=scene, val_videos=1, dense=True))
     return root
+
+
+@pytest.fixture(scope='session')
+def sources(tmp_path_factory) -> pathlib.Path:
+    """A copy of the checkout: a build leaves files where it runs."""
+    root = tmp_path_factory.mktemp('sources')
+    ignore = shutil.ignore_patterns('__pycache__', '*.egg-info')
+    for name in SOURCES:
+        shutil.copytree(REPO / name, root / name, symlinks=True, ignore=ignore)
+    for name in FILES:
+        shutil.copy(REPO / name, root)
+    return root
+
+
+@pytest.fixture(scope='session')
+def installed(sources, tmp_path_factory) -> pathlib.Path:
+    """A folder that the package is installed in as pip installs it from a checkout."""
+    prefix = tmp_path_factory.mktemp('installed')
+    run_command(
+        sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index',
+        '--no-build-isolation', '--target', prefix, '.', cwd=sources,
+    )  # fmt: skip
+    return prefix
