@@ -54,7 +54,8 @@ class PoseTrackMetric(BaseMetric):
         missing_videos: What to do when labelled videos have no sample at all: ``'error'``, or
             ``'skip'`` to evaluate the others only.
         format_only: Write the submission and evaluate nothing; then ``submission`` is needed.
-        submission: Folder to write the official per-video files to.
+        submission: Folder to write the official per-video files to; with tracks, they hold the
+            persons that have one.
         zipped: Also zip that folder.
         out_file: Json file for the result with its provenance.
         collect_device: See MMEngine's ``BaseMetric``.
@@ -186,6 +187,8 @@ class PoseTrackMetric(BaseMetric):
         problems += check_persons(frames, persons)
         if problems:
             raise PoseTrackError(problems)
+        if self.score_rule == 'heatmap_max_x_box':
+            box_scores = np.ones_like(box_scores)  # the joint scores hold them already
         if self.nms_thr is not None:
             kept = oks_nms_rows(persons, boxes, box_scores, self.nms_thr)
             persons, boxes, box_scores = persons.take(kept), boxes[kept], box_scores[kept]
