@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from mmpose.evaluation.metrics import JhmdbPCKAccuracy
-from mmpose.registry import METRICS
 
+from star_pose.datasets import JhmdbClipDataset
 from star_pose.evaluation.jhmdb_pck import JhmdbPCK
 
 NAMES = [
@@ -114,3 +114,31 @@ def test_bad_arguments_name_the_field():
     metric.dataset_meta = {'keypoint_name2id': {'nose': 0}}
     with pytest.raises(ValueError, match='left_shoulder to right_hip'):
         metric.process({}, [one_person(0.0)])
+
+
+def test_real_labels_of_the_data_set_equal_mmpose(shared_data):
+    dataset = JhmdbClipDataset(
+        'test_jhmdb_sub1.json',
+        data_root=str(shared_data / 'mmpose_samples/jhmdb'),
+        missing_frames='nearest',
+    )
+    rng = np.random.default_rng(0)
+    samples = []
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        gt = {key: info[key] for key in ('keypoints', 'keypoints_visible')}
+        noisy = info['keypoints'] + rng.normal(0, 6, info['keypoints'].shape)
+        samples.append(
+            {
+                'pred_instances': {'keypoints': noisy},
+                'gt_instances': {**gt, 'bboxes': info['bbox']},
+            }
+        )
+    ours, theirs = JhmdbPCK(), JhmdbPCKAccuracy(0.1, ['bbox', 'torso'], prefix='x')
+    for metric in (ours, theirs):
+        metric.dataset_meta = dataset.metainfo
+        metric.process({}, samples)
+    ours, theirs = ours.evaluate(len(samples)), theirs.evaluate(len(samples))
+    for key in ('PCK', 'tPCK'):
+        assert 0 < theirs[f'x/{key}'] < 1
+        assert ours[f'jhmdb/{key}@0.1'] == pytest.approx(100 * theirs[f'x/{key}'], abs=1e-4)

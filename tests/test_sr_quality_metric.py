@@ -53,7 +53,7 @@ def test_whole_frame_equals_scikit_image():
     expected = np.mean([peak_signal_noise_ratio(hr, sr) for sr, hr in pairs])
     assert metrics['sr/PSNR'] == pytest.approx(expected, abs=1e-9)
     expected = np.mean([structural_similarity(sr, hr, channel_axis=2, **SSIM) for sr, hr in pairs])
-    assert metrics['sr/SSIM'] == pytest.approx(expected, abs=1e-9)
+    assert metrics['sr/SSIM'] == pytest.approx(expected, abs=1e-6)
 
 
 def test_luma_equals_scikit_image():
@@ -73,7 +73,7 @@ def test_ssim_map_equals_scikit_image_inside():
     _, full = structural_similarity(sr, hr, channel_axis=2, full=True, **SSIM)
     inside = ssim_region(np.ones((H, W), bool))
     assert inside.sum() == (H - 10) * (W - 10)
-    assert np.allclose(ssim_map(sr, hr)[inside], full.mean(-1)[inside], atol=1e-9)
+    assert np.allclose(ssim_map(sr, hr)[inside], full.mean(-1)[inside], atol=1e-5)
 
 
 def test_keypoint_regions_are_discs_around_labelled_joints():
@@ -112,7 +112,7 @@ def test_padding_never_counts():
     expected = psnr(sr[:, 20:], hr[:, 20:], np.ones((H, W - 20), bool))
     assert clean['sr/PSNR'] == pytest.approx(expected)
     cropped = structural_similarity(sr[:, 20:], hr[:, 20:], channel_axis=2, **SSIM)
-    assert clean['sr/SSIM'] == pytest.approx(cropped, abs=1e-9)
+    assert clean['sr/SSIM'] == pytest.approx(cropped, abs=1e-6)
 
 
 def test_equal_frames_have_100_db_and_the_smallest_error_less():

@@ -126,9 +126,9 @@ class SRQualityMetric(ClipMetric):
 
 
 def _to_image(image: torch.Tensor) -> np.ndarray:
-    """(3, H, W) in [0, 255] -> (H, W, 3) of whole numbers, float64."""
+    """(3, H, W) in [0, 255] -> (H, W, 3) of whole numbers, float32."""
     rounded = image.detach().float().cpu().round().clamp(0, 255)
-    return rounded.permute(1, 2, 0).numpy().astype(np.float64)
+    return np.ascontiguousarray(rounded.permute(1, 2, 0).numpy())
 
 
 def _mean(values: np.ndarray) -> float:
