@@ -241,6 +241,20 @@ def test_boxes_of_another_video_or_category_are_not_taken(tmp_path):
         FileBoxes(str(path), ['third.mp4#0'])
 
 
+def test_frames_of_another_folder_with_the_same_names_are_not_taken(tmp_path):
+    """As in a merged PoseTrack file, where every video has a 000000.jpg."""
+    names = ['images/val/walk/000000.jpg', 'images/val/run/000000.jpg', '000001.jpg']
+    content = {
+        'images': [{'id': index, 'file_name': name} for index, name in enumerate(names)],
+        'annotations': [{'image_id': index, 'bbox': [0, 0, 5 + index, 9]} for index in range(3)],
+    }
+    path = tmp_path / 'merged.json'
+    path.write_text(json.dumps(content))
+    boxes = FileBoxes(str(path), ['data/run/000000.jpg', 'data/run/000001.jpg'])
+    assert boxes(0, None)[0].tolist() == [[0, 0, 6, 9]]
+    assert boxes(1, None)[0].tolist() == [[0, 0, 7, 9]]
+
+
 def test_whole_frame_and_fixed_boxes():
     image = np.zeros((30, 40, 3), np.uint8)
     assert WholeFrameBoxes()(0, image)[0].tolist() == [[0, 0, 40, 30]]

@@ -58,8 +58,9 @@ class FileBoxes:
     """Boxes of a COCO-form json file: labels (``images`` and ``annotations``) or detections.
 
     An image belongs to the frame that its ``file_name`` names: ``video.mp4#12`` the frame at
-    position 12, anything else the frame with that file name. In a list of detections, which has no
-    images, ``image_id`` is the position of the frame.
+    position 12 of that video, ``walk/000012.jpg`` the frame of that name in a folder of that name
+    (in any folder where ``file_name`` has none). In a list of detections, which has no images,
+    ``image_id`` is the position of the frame.
 
     Args:
         path: The json file.
@@ -114,14 +115,18 @@ class FileBoxes:
                 f'{self.path}: expected COCO form, an object with "images" and "annotations" or a '
                 'list of detections'
             )
-        of_name = {osp.basename(frame): index for index, frame in enumerate(frames)}
         video = osp.basename(split_ref(frames[0])[0])
+        of_name = {}
+        for index, frame in enumerate(frames):
+            folder, name = _folder_and_name(osp.abspath(frame))
+            of_name[name] = of_name[folder, name] = index
         found = {}
         for image in content['images']:
-            name, index = split_ref(osp.basename(str(image.get('file_name'))))
+            name, index = split_ref(str(image.get('file_name')))
             if index is None:
-                index = of_name.get(name)
-            elif name != video:
+                folder, name = _folder_and_name(name)
+                index = of_name.get((folder, name) if folder else name)
+            elif osp.basename(name) != video:
                 index = None
             if index is not None and index < len(frames):
                 found[image.get('id')] = index
@@ -140,6 +145,12 @@ class FileBoxes:
 
     def __str__(self) -> str:
         return f'file {osp.basename(self.path)}, score >= {self.score_thr:g}'
+
+
+def _folder_and_name(path: str) -> tuple[str, str]:
+    """The last two parts of a path."""
+    folder, name = osp.split(path.replace('\\', '/'))
+    return osp.basename(folder), name
 
 
 class DetectorBoxes:
