@@ -42,7 +42,8 @@ class FrozenPoseFeatures(nn.Module):
     ImageNet's.
 
     Args:
-        config: Path of an MMPose config (also ``mmpose::...``); exactly one of it and ``model``.
+        config: Path of an MMPose config (also ``mmpose::...``), or of one of this package, whose
+            nested pose network is taken; exactly one of it and ``model``.
         model: Definition of an MMPose estimator.
         checkpoint: Path or URL of its weights. None: the weights are those of ``init_cfg``, or
             random.
@@ -133,6 +134,8 @@ def _build(definition: dict, checkpoint: str | None) -> nn.Module:
         print_log(
             'FrozenPoseFeatures compares features of random weights: set `checkpoint`', level=30
         )
+    # The pose network of a config of this package is nested in its head.
+    net = getattr(net.head, 'pose_net', None) or net
     net.requires_grad_(False)
     net.eval()
     return net

@@ -1,0 +1,4 @@
+# The CNN branch without its residual blocks: it hands on the shared stem's features.
+_base_ = '../star_pose_tiny_64x48_posetrack.py'
+
+model = dict(backbone=dict(num_cnn_blocks=0))

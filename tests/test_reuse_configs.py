@@ -1,0 +1,235 @@
+import copy
+import importlib.util
+import json
+import logging
+import pathlib
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.utils.dl_utils import mmcv_full_available
+from mmpose.registry import DATASETS, MODELS
+
+CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
+NEEDS_OPS = ('basicvsr-pp', 'edvr', 'tdan')
+ABLATIONS = sorted(path.name for path in (CONFIGS / 'ablations').glob('*.py'))
+RECIPES = sorted(
+    str(path.relative_to(CONFIGS))
+    for path in CONFIGS.rglob('*.py')
+    if path.parent.name not in ('reuse', 'ablations')
+)
+POSE_REUSE = sorted(
+    path.name for path in (CONFIGS / 'reuse').glob('*.py') if 'basicvsr' not in path.name
+)
+HAS_MMAGIC = importlib.util.find_spec('mmagic') is not None
+needs_mmagic = pytest.mark.skipif(not HAS_MMAGIC, reason='mmagic is not installed')
+
+
+@pytest.fixture(autouse=True)
+def mmpose_scope():
+    MMLogger.get_current_instance().setLevel(logging.WARNING)
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        yield
+
+
+def names_mmagic(config: Config) -> bool:
+    return 'mmagic.' in str(config.to_dict())
+
+
+def skip_what_is_missing(name: str, config: Config) -> None:
+    if names_mmagic(config) and not HAS_MMAGIC:
+        pytest.skip('mmagic is not installed')
+    if name.startswith('cascades') and not mmcv_full_available():
+        for part in NEEDS_OPS:
+            if part in name:
+                pytest.skip("mmcv's compiled operators are not installed")
+
+
+def check_agreement(model: torch.nn.Module, config: Config) -> None:
+    """Compare what a recipe says in several places: sizes, target and the affine's convention."""
+    head, codec = model.head, config.codec
+    assert tuple(head.decoder.input_size) == tuple(codec['input_size'])
+    assert model.backbone.target == head.target
+    for loader in (config.train_dataloader, config.val_dataloader):
+        steps = {step['type']: step for step in loader.dataset.pipeline}
+        assert steps['SampleClipFrames']['target'] == head.target
+        assert tuple(steps['ClipAffine']['input_size']) == tuple(codec['input_size'])
+        # UDP's grid belongs to UDP's heatmaps and costs SimCC up to 1.2 px.
+        assert steps['ClipAffine'].get('use_udp', False) == (codec['type'] == 'UDPHeatmap')
+        assert head.scale in (1, steps['GenerateLRClip']['scale'])
+        if 'GenerateTarget' in steps:
+            # A child's codec is merged into its base's, which may leave keys of another codec.
+            encoder = steps['GenerateTarget']['encoder']
+            assert all(codec[key] == value for key, value in encoder.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', RECIPES)
+def test_every_recipe_builds_and_its_parts_agree(name):
+    config = Config.fromfile(CONFIGS / name)
+    skip_what_is_missing(name, config)
+    check_agreement(MODELS.build(config.model), config)
+
+
+@pytest.fixture(scope='module')
+def tiny():
+    return Config.fromfile(CONFIGS / 'star_pose_tiny_64x48_posetrack.py')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ABLATIONS)
+def test_every_ablation_changes_the_tiny_model_and_runs(name, tiny):
+    config = Config.fromfile(CONFIGS / 'ablations' / name)
+    defaults = ('kernel_leaky_relu_absolute', 'handoff_residual', 'loss_structure_gradient')
+    if not name.startswith(defaults):
+        assert config.model != tiny.model
+    model = MODELS.build(config.model).eval()
+    check_agreement(model, config)
+    with torch.no_grad():
+        simcc_x, simcc_y = model(torch.randn(1, config.num_frames, 3, 64, 48), None)
+    assert simcc_x.shape == (1, 17, 384)
+    assert simcc_y.shape == (1, 17, 512)
+    assert torch.isfinite(simcc_x).all()
+
+
+def write_coco(root: pathlib.Path, num: int = 2) -> None:
+    """A data set of noise in COCO's form, with 17 labelled joints a person."""
+    rng = np.random.default_rng(0)
+    (root / 'annotations').mkdir()
+    names = ('train2017', 'val2017')
+    for split in names:
+        (root / split).mkdir()
+        images, people = [], []
+        for index in range(1, num + 1):
+            image = rng.integers(0, 256, (120, 100, 3), dtype=np.uint8)
+            cv2.imwrite(str(root / split / f'{index}.png'), image)
+            images.append({'id': index, 'file_name': f'{index}.png', 'width': 100, 'height': 120})
+            joints = rng.uniform((20, 20), (80, 100), (17, 2)).round(1)
+            people.append(
+                {
+                    'id': index,
+                    'image_id': index,
+                    'category_id': 1,
+                    'bbox': [15, 15, 70, 90],
+                    'area': 6300,
+                    'iscrowd': 0,
+                    'num_keypoints': 17,
+                    'keypoints': np.c_[joints, np.full(17, 2)].ravel().tolist(),
+                }
+            )
+        content = {
+            'images': images,
+            'annotations': people,
+            'categories': [{'id': 1, 'name': 'person'}],
+        }
+        path = root / 'annotations' / f'person_keypoints_{split}.json'
+        path.write_text(json.dumps(content))
+
+
+@pytest.fixture(scope='module')
+def coco(tmp_path_factory):
+    root = tmp_path_factory.mktemp('coco')
+    write_coco(root)
+    return root
+
+
+def samples_of(dataset: dict, root: pathlib.Path) -> dict:
+    built = DATASETS.build({**dataset, 'data_root': str(root)})
+    return pseudo_collate([built[index] for index in range(len(built))])
+
+
+def make_small(model: dict) -> None:
+    """Take the depth out of the networks, so that the test spends its time on what joins them."""
+    for part in (model, model.head.get('pose_net', {})):
+        backbone = part.get('backbone', {})
+        if backbone.get('type') == 'ResNet':
+            backbone.depth = 18
+            part.head.in_channels = 512
+            if 'neck' in part:
+                part.neck.in_channels = 512
+        elif backbone.get('type') == 'STARPoseNet':
+            backbone.update(depth=1, num_cnn_blocks=1)
+        elif backbone.get('type') == 'SRCascadeBackbone':
+            backbone.sr.num_blocks = 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', POSE_REUSE)
+def test_every_reuse_config_trains_two_iterations_and_predicts(name, coco):
+    config = Config.fromfile(CONFIGS / 'reuse' / name)
+    skip_what_is_missing(name, config)
+    make_small(config.model)
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    optimiser = torch.optim.SGD(model.parameters(), 1e-4)
+    batch = samples_of(config.train_dataloader.dataset, coco)
+    before = copy.deepcopy(model.state_dict())
+    for _ in range(2):
+        data = model.data_preprocessor(copy.deepcopy(batch), True)
+        loss, logged = model.parse_losses(model(**data, mode='loss'))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        assert torch.isfinite(loss)
+    parts = {name.split('.')[0] for name, value in model.state_dict().items()
+             if not torch.equal(value, before[name])}  # fmt: skip
+    assert parts == {name for name, child in model.named_children() if list(child.parameters())}
+    assert ('loss_sr_pixel' in logged) == ('pose_aware' in name)
+    model.eval()
+    with torch.no_grad():
+        results = model.test_step(samples_of(config.val_dataloader.dataset, coco))
+    assert len(results) == 2
+    assert results[0].pred_instances.keypoints.shape == (1, 17, 2)
+    assert np.isfinite(results[0].pred_instances.keypoints).all()
+
+
+@needs_mmagic
+@pytest.mark.slow
+def test_mmagics_basicvsr_trains_our_network_and_measures_its_psnr(tmp_path):
+    config = Config.fromfile(CONFIGS / 'reuse/star_pose_sr_net_basicvsr_reds4.py')
+    from mmagic.registry import DATASETS as MMAGIC_DATASETS
+    from mmagic.registry import METRICS as MMAGIC_METRICS
+    from mmagic.registry import MODELS as MMAGIC_MODELS
+
+    rng = np.random.default_rng(0)
+    for folder, size in (('train_sharp', (256, 256)), ('train_sharp_bicubic/X4', (64, 64))):
+        target = tmp_path / folder / '000'
+        target.mkdir(parents=True)
+        for frame in range(5):
+            image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+            cv2.imwrite(str(target / f'{frame:08d}.png'), image)
+    for split in ('train', 'val'):
+        (tmp_path / f'meta_info_reds4_{split}.txt').write_text('000 5\n')
+    with DefaultScope.overwrite_default_scope('mmagic'):
+        config.val_dataloader.dataset.update(num_input_frames=5, fixed_seq_len=5)
+        config.model.generator.backbone.update(depth=1, num_cnn_blocks=1)
+        model = MMAGIC_MODELS.build(config.model)
+        model.init_weights()
+        batches = []
+        for loader in (config.train_dataloader, config.val_dataloader):
+            dataset = MMAGIC_DATASETS.build({**loader.dataset, 'data_root': str(tmp_path)})
+            batches.append(pseudo_collate([dataset[0]]))
+        optimiser = torch.optim.SGD(model.parameters(), 1e-3)
+        for _ in range(2):
+            data = model.data_preprocessor(copy.deepcopy(batches[0]), True)
+            loss, _ = model.parse_losses(model(**data, mode='loss'))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            assert torch.isfinite(loss)
+        assert model.generator.sr_decoder.to_rgb.weight.any()
+        with torch.no_grad():
+            results = model.eval().test_step(copy.deepcopy(batches[1]))
+        metric = MMAGIC_METRICS.build(config.val_evaluator.metrics[0])
+        metric.prepare(model, None) if metric.SAMPLER_MODE == 'other' else None
+        metric.process(batches[1], [result.to_dict() for result in results])
+        psnr = metric.compute_metrics(metric.results)['PSNR']
+    assert results[0].output.pred_img.shape == (5, 3, 256, 256)
+    # Bicubic of noise against other noise: two independent uniform images have 7.8 dB.
+    assert 6 < psnr < 10
