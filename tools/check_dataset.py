@@ -17,6 +17,7 @@ from rich.progress import track
 
 from star_pose.datasets.check import check_config
 from star_pose.datasets.check_report import print_reports
+from star_pose.engine import entry_point
 
 NEAREST = """\
 --fix-missing nearest judges the data as with missing_frames='nearest' in the data set's config:
@@ -41,11 +42,17 @@ def main() -> int:
     )
     parser.add_argument('--fix-missing', choices=['nearest'], help='see below')
     parser.add_argument('--workers', type=int, default=2, help='decoding threads (default: 2)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in MMPose')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='as in tools/train.py; data_root=DIR reaches every data set of the config',
+    )
     args = parser.parse_args()
 
     cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    entry_point.merge_options(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     console = Console(width=None if sys.stdout.isatty() else 140)
     reports = check_config(

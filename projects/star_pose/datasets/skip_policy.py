@@ -50,10 +50,11 @@ class SkipPolicy:
             kind: The sort of fault, a heading of the check tool's table.
 
         Raises:
-            DataError: ``error`` itself, with ``on_error='raise'``.
+            DataError: ``error`` itself, with ``on_error='raise'`` and how to go on.
         """
         if self.on_error == 'raise':
-            raise error
+            hint = "on_error='skip' leaves such entries out and counts them, up to max_skips"
+            raise type(error)(f'{error}\n({hint})') from error
         self.label_faults.append((kind, str(error)))
         if len(self.label_faults) <= _LOGGED_LABELS:
             print_log(f'{self.name}: skipped: {error}', 'current', logging.WARNING)

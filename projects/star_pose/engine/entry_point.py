@@ -22,6 +22,7 @@ __all__ = [
     'apply_common_arguments',
     'check_checkpoint',
     'check_data',
+    'merge_options',
     'readable_errors',
     'use_mixed_precision',
 ]
@@ -105,14 +106,18 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
             out_dir=args.show_dir,
             interval=args.interval,
         )
-    _merge_options(cfg, args.cfg_options)
+    merge_options(cfg, args.cfg_options)
 
 
-def _merge_options(cfg: Config, options: dict) -> None:
+def merge_options(cfg: Config, options: dict) -> None:
     """Merge ``--cfg-options``; ``data_root`` alone reaches every data set that had the same root.
 
     A config's top-level ``data_root`` is copied into its data sets while it is parsed, so that
     overriding it afterwards would change nothing.
+
+    Args:
+        cfg: Is modified.
+        options: From the dotted name of an option to its value.
     """
     options = dict(options)
     if 'data_root' in options and 'data_root' in cfg:
