@@ -60,7 +60,7 @@ class STARPoseNet(BaseModule):
         in_channels: int = 3,
         embed_channels: int = 64,
         depth: int = 4,
-        num_cnn_blocks: int = 4,
+        num_cnn_blocks: int = 3,
         token_stride: int = 2,
         num_heads: int = 4,
         attention: str = 'joint',
@@ -89,10 +89,7 @@ class STARPoseNet(BaseModule):
         self.min_side = min_side
 
         self.stem = nn.Conv2d(in_channels, embed_channels, 3, padding=1)
-        kernel_size = 2 * (token_stride // 2) + 1  # overlaps its neighbours, keeps the size
-        self.tokenise = nn.Conv2d(
-            embed_channels, embed_channels, kernel_size, token_stride, padding=kernel_size // 2
-        )
+        self.tokenise = nn.Conv2d(embed_channels, embed_channels, token_stride, token_stride)
         self.transformer = STTransformer(
             embed_channels,
             depth=depth,
@@ -156,7 +153,7 @@ class STARPoseNet(BaseModule):
         padding = (0, -width % self.token_stride, 0, -height % self.token_stride)
         if any(padding):
             frames = F.pad(frames, padding, mode='replicate')
-        return F.leaky_relu(self.stem(frames), 0.1)
+        return F.leaky_relu(self.stem(frames), 0.1, inplace=True)
 
     def _as_clip(self, x: Tensor) -> Tensor:
         """Check the input and give images a time axis of 1: (N, T, C, h, w)."""

@@ -1,0 +1,73 @@
+"""How the front end's memory grows with the clip, and the counters that the benchmark uses."""
+
+import importlib.util
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from star_pose.models import AdaptiveFusionNeck, STARPoseNet
+from tiny_runs import REPO
+
+
+@pytest.fixture(scope='module')
+def cost():
+    """The benchmark as a module."""
+    folder = str(REPO / 'benchmarks')
+    spec = importlib.util.spec_from_file_location('benchmark_cost', f'{folder}/cost.py')
+    module = importlib.util.module_from_spec(spec)
+    path = list(sys.path)
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path[:] = path
+    return module
+
+
+def test_peak_counts_the_tensors_that_live_at_once(cost):
+    x = torch.zeros(1000)
+
+    def run():
+        for _ in range(3):
+            y = x + 1  # 4000 bytes
+            z = y.double()  # 8000 bytes
+            del y, z
+        return x.view(10, 100) + 1  # 4000 bytes, the rest is gone
+
+    assert cost.peak_of_live_tensors(run) == 12000
+
+
+def test_kept_for_backward_counts_what_autograd_saves(cost):
+    layer = nn.Linear(10, 20)
+    x = torch.zeros(5, 10)
+
+    def run():
+        hidden = layer(x)  # saves x, a leaf
+        return hidden.exp().square()  # saves the results of layer's exp: 5 x 20, once
+
+    assert cost.kept_for_backward(run) == 5 * 20 * 4
+
+
+@pytest.mark.parametrize('attention', ['joint', 'factorised'])
+def test_doubling_the_clip_at_most_doubles_the_memory(cost, attention):
+    front = nn.Sequential(
+        STARPoseNet(embed_channels=16, depth=2, num_cnn_blocks=1, attention=attention),
+        AdaptiveFusionNeck(16),
+    )
+    clips = [torch.zeros(1, num_frames, 3, 32, 24) for num_frames in (8, 16)]
+    kept = [cost.kept_for_backward(lambda clip=clip: front(clip)) for clip in clips]
+    with torch.no_grad():
+        peaks = [cost.peak_of_live_tensors(lambda clip=clip: front(clip)) for clip in clips]
+    for short, long in (kept, peaks):
+        assert 1.5 < long / short <= 2.05
+
+
+def test_checkpointing_keeps_less(cost):
+    clip = torch.zeros(1, 5, 3, 32, 24)
+    kept = []
+    for with_cp in (False, True):
+        net = STARPoseNet(embed_channels=16, depth=3, num_cnn_blocks=0, with_cp=with_cp)
+        kept.append(cost.kept_for_backward(lambda net=net: net(clip)[1]))
+    assert kept[1] < 0.4 * kept[0]
