@@ -233,3 +233,19 @@ def test_mmagics_basicvsr_trains_our_network_and_measures_its_psnr(tmp_path):
     assert results[0].output.pred_img.shape == (5, 3, 256, 256)
     # Bicubic of noise against other noise: two independent uniform images have 7.8 dB.
     assert 6 < psnr < 10
+
+
+def test_the_example_of_the_loss_in_the_guide_runs():
+    guide = (CONFIGS.parent / 'docs' / 'reuse.md').read_text()
+    blocks = [block.split('```')[0] for block in guide.split('```python\n')[1:]]
+    [example] = [block for block in blocks if 'PoseAwareSRLoss(' in block]
+    names = {}
+    exec(example, names)
+    assert set(names['terms']) == {'loss_sr_pixel', 'loss_sr_structure'}
+    assert names['sr'].grad.any()
+
+
+def test_every_config_that_the_guide_names_exists():
+    guide = (CONFIGS.parent / 'docs' / 'reuse.md').read_text()
+    named = {word for word in guide.split('`') if word.endswith('.py')}
+    assert named == {path.name for path in (CONFIGS / 'reuse').glob('*.py')}

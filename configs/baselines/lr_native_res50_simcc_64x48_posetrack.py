@@ -21,8 +21,8 @@ model = dict(
         pose_net=dict(
             _delete_=True,
             type='TopdownPoseEstimator',
-            # HRNet's branches need sides that are multiples of 32, which 48 is not; with the last stride
-            # taken back, ResNet's map is 4x3 (HxW), and two deconvolutions make it 16x12.
+            # HRNet's branches need sides that are multiples of 32, which 48 is not. With the last
+            # stride taken back, ResNet's map is 4x3 (HxW); two deconvolutions make it 16x12.
             backbone=dict(type='ResNet', depth=50, strides=(1, 2, 2, 1)),
             head=dict(
                 type='SimCCHead',

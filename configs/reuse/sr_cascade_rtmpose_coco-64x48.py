@@ -49,7 +49,8 @@ model = dict(
                 gau_cfg=dict(
                     hidden_dims=256, s=128, expansion_factor=2, dropout_rate=0., drop_path=0.,
                     act_fn='SiLU', use_rel_bias=False, pos_enc=False),
-                loss=dict(type='KLDiscretLoss', use_target_weight=True, beta=10., label_softmax=True),
+                loss=dict(
+                    type='KLDiscretLoss', use_target_weight=True, beta=10., label_softmax=True),
                 decoder=codec))),
     test_cfg=dict(flip_test=True))
 
@@ -105,7 +106,8 @@ val_dataloader = dict(
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='CocoMetric', ann_file=data_root + 'annotations/person_keypoints_val2017.json')
+val_evaluator = dict(
+    type='CocoMetric', ann_file=data_root + 'annotations/person_keypoints_val2017.json')
 test_evaluator = val_evaluator
 
 train_cfg = dict(by_epoch=True, max_epochs=210, val_interval=10)
