@@ -1,6 +1,9 @@
 import dataclasses
 import importlib.util
 import json
+import pathlib
+import re
+import shlex
 
 import cv2
 import numpy as np
@@ -34,6 +37,7 @@ from star_pose.datasets.synthetic.skeleton import (
     joint_index,
 )
 
+ROOT = pathlib.Path(__file__).parents[1]
 FPS = 30.0
 MIRROR = [JOINTS.index(n.translate(str.maketrans('', '')).replace('left_', '§').replace(
     'right_', 'left_').replace('§', 'right_')) for n in JOINTS]  # fmt: skip
@@ -278,10 +282,34 @@ def test_a_bad_background_folder_is_named(tmp_path):
         Scene(scene, np.random.default_rng(0))
 
 
-def test_the_tool_reports_a_user_error_in_one_line(tmp_path, capsys):
-    spec = importlib.util.spec_from_file_location('tool', 'tools/make_synthetic_posetrack.py')
+def load_tool():
+    path = ROOT / 'tools/make_synthetic_posetrack.py'
+    spec = importlib.util.spec_from_file_location('make_synthetic_posetrack', path)
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
+    return tool
+
+
+def test_the_commands_of_the_guide_are_understood():
+    guide = (ROOT / 'docs/synthetic.md').read_text()
+    commands = re.findall(r'^python tools/make_synthetic_posetrack\.py (.*)$', guide, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        args = load_tool().parse_args(shlex.split(command))
+        assert args.videos > 0
+
+
+def test_the_python_example_of_the_guide_runs():
+    guide = (ROOT / 'docs/synthetic.md').read_text()
+    (code,) = re.findall(r'```python\n(.*?)```', guide, re.DOTALL)
+    code = code.replace('30', '2').replace('(640, 360)', '(96, 64)')  # the same, but quicker
+    names = {}
+    exec(code, names)
+    assert names['frame'].image.shape == (64, 96, 3)
+
+
+def test_the_tool_reports_a_user_error_in_one_line(tmp_path, capsys):
+    tool = load_tool()
     (tmp_path / 'x').write_text('')
     size = ['--videos', '1', '--frames', '2', '--size', '64x64', '--workers', '1']
     assert tool.main(['--out', str(tmp_path), *size]) == 2

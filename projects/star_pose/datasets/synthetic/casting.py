@@ -61,7 +61,7 @@ class Cast:
         rng: np.random.Generator,
     ) -> None:
         self.frames, self.view_width, self.motion, self._rng = frames, view_width, motion, rng
-        self._detail = float(np.clip((person_pixels / 150) ** 0.7, 0.4, 2.2))
+        self._detail = float(np.clip(0.78 * (person_pixels / 150) ** 0.7, 0.35, 2.0))
 
     def actors(self, count: int) -> list[Figure]:
         """Labelled people at spots apart from each other, some close to each other."""
