@@ -1,0 +1,283 @@
+"""Time STAR-Pose beside cascades and the bicubic baseline: a clip in, keypoints out.
+
+    python benchmarks/speed.py --threads 2 --rounds 9
+
+Every system is a config of this project with the flagship's pose network (HRNet-W32 at 256x192),
+run through the stock estimator: data preprocessor, model, decoding. The weights are random, which
+changes no time. All systems are timed turn by turn in one run, so that the ratios survive a noisy
+machine. The flip test, which doubles everybody's cost, is off.
+
+Writes ``benchmarks/results/speed.json``: the end-to-end table, where the time of our systems goes,
+and how far that is from the machine's own matrix product.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import pathlib
+import shlex
+import sys
+import time
+
+import numpy as np
+import torch
+from harness import time_interleaved, write_result
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
+from rich.progress import track
+
+import star_pose  # noqa: F401  (applies the cures and registers the components)
+
+CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
+FLAGSHIP = CONFIGS / 'star_pose_64x48_posetrack.py'
+BASELINE = 'bicubic'
+HANDOFFS = ('feature', 'residual', 'image')
+
+
+def load_systems() -> tuple[dict[str, dict], dict[str, str]]:
+    """Collect the model definitions: ours with each hand-off, the baseline and the cascades.
+
+    Returns:
+        Name to model definition, and name to the reason for those that cannot run here.
+    """
+    flagship = Config.fromfile(FLAGSHIP)
+    models = {}
+    for handoff in HANDOFFS:
+        model = copy.deepcopy(flagship.model)
+        model.head.handoff = handoff
+        models[f'STAR-Pose {handoff}'] = model
+    for path in [
+        CONFIGS / 'baselines' / 'bicubic_hrnet-w32_64x48_posetrack.py',
+        *cascade_configs(),
+    ]:
+        name = BASELINE if path.parent.name == 'baselines' else f'cascade {path.stem.split("_")[0]}'
+        models[name] = Config.fromfile(path).model
+    runnable, refused = {}, {}
+    for name, model in models.items():
+        try:
+            runnable[name] = build(model)
+        except ImportError as error:
+            refused[name] = str(error)
+    return runnable, refused
+
+
+def cascade_configs() -> list[pathlib.Path]:
+    """The cascades' configs, by name."""
+    return sorted(path for path in (CONFIGS / 'cascades').glob('*.py') if path.stem[0] != '_')
+
+
+def build(model: dict) -> torch.nn.Module:
+    """Build a model for inference: no flip test, weights in channels-last layout."""
+    model = copy.deepcopy(model)
+    model.test_cfg = dict(flip_test=False)
+    built = MODELS.build(model)
+    built.eval()
+    return built.to(memory_format=torch.channels_last)
+
+
+def make_batch(num_clips: int, num_frames: int, size: tuple[int, int], scale: int) -> dict:
+    """Make a batch as the data loader would: uint8 clips (T, 3, h, w) and their samples.
+
+    Args:
+        num_clips: Number of clips N.
+        num_frames: Number of frames T.
+        size: (w, h) of a frame.
+        scale: From it to the pose network's input.
+    """
+    width, height = size
+    rng = np.random.default_rng(0)
+    clips, samples = [], []
+    for _ in range(num_clips):
+        clip = rng.integers(0, 256, (num_frames, 3, height, width), dtype=np.uint8)
+        clips.append(torch.from_numpy(clip))
+        sample = PoseDataSample(
+            metainfo=dict(
+                input_size=(width * scale, height * scale),
+                input_center=np.array([100.0, 100.0]),
+                input_scale=np.array([192.0, 256.0]),
+            )
+        )
+        sample.gt_instances = InstanceData(
+            bboxes=np.array([[4.0, -28.0, 196.0, 228.0]]), bbox_scores=np.ones(1, np.float32)
+        )
+        samples.append(sample)
+    return {'inputs': clips, 'data_samples': samples}
+
+
+def predictor(model: torch.nn.Module, batch: dict, dtype: torch.dtype, device: torch.device):
+    """Return the call to be timed: a batch of clips in, keypoints out."""
+    autocast = (
+        contextlib.nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+    )
+
+    def run() -> list[PoseDataSample]:
+        with torch.inference_mode(), autocast:
+            samples = model.test_step(copy.deepcopy(batch))
+        if device.type == 'cuda':
+            torch.cuda.synchronize()
+        return samples
+
+    return run
+
+
+class PartTimer:
+    """Add up the time spent in named modules of a model by forward hooks.
+
+    Args:
+        parts: Name to module; none inside another.
+    """
+
+    def __init__(self, parts: dict[str, torch.nn.Module]) -> None:
+        self.seconds = dict.fromkeys(parts, 0.0)
+        self._started: dict[str, float] = {}
+        self._hooks = []
+        for name, module in parts.items():
+            self._hooks.append(module.register_forward_pre_hook(self._start(name)))
+            self._hooks.append(module.register_forward_hook(self._stop(name)))
+
+    def _start(self, name: str):
+        def hook(module, args) -> None:
+            self._started[name] = time.perf_counter()
+
+        return hook
+
+    def _stop(self, name: str):
+        def hook(module, args, output) -> None:
+            self.seconds[name] += time.perf_counter() - self._started[name]
+
+        return hook
+
+    def remove(self) -> None:
+        """Take the hooks off."""
+        for hook in self._hooks:
+            hook.remove()
+
+
+def time_parts(model: torch.nn.Module, run, rounds: int) -> dict[str, float]:
+    """Share a system's time out to its parts, in milliseconds a call (mean over ``rounds``)."""
+    parts = {
+        'preprocessing': model.data_preprocessor,
+        'backbone (front end)': model.backbone,
+    }
+    if model.with_neck:
+        parts['neck (fusion)'] = model.neck
+    if model.head.sr_decoder is not None:
+        parts['SR decoder'] = model.head.sr_decoder
+    run()
+    timer = PartTimer(parts)
+    start = time.perf_counter()
+    for _ in range(rounds):
+        run()
+    total = time.perf_counter() - start
+    timer.remove()
+    shares = {name: 1e3 * spent / rounds for name, spent in timer.seconds.items()}
+    shares['pose network, decoding'] = 1e3 * total / rounds - sum(shares.values())
+    return {name: round(value, 2) for name, value in shares.items()}
+
+
+def matmul_peak(dtype: torch.dtype, device: torch.device, size: int = 2048) -> float:
+    """Measure the machine's matrix product, in 10^9 multiply-accumulates a second."""
+    a = torch.rand(size, size, device=device).to(dtype)
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        torch.mm(a, a)
+        if device.type == 'cuda':
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return size**3 / min(times) / 1e9
+
+
+def measure(systems: dict, batches: list[int], dtypes: list[str], args, device) -> list[dict]:
+    """Time all systems under every batch size and type; ratios are to the baseline's fp32."""
+    rows = []
+    for num_clips in batches:
+        batch = make_batch(num_clips, args.frames, (48, 64), 4)
+        runs = {
+            (name, dtype): predictor(model, batch, getattr(torch, dtype), device)
+            for dtype in dtypes
+            for name, model in systems.items()
+        }
+        for run in track(runs.values(), description=f'warm-up, batch {num_clips}'):
+            run()
+        times = time_interleaved(runs, args.rounds, warmup=1)
+        base = times[BASELINE, 'float32']['median_ms']
+        for (name, dtype), values in times.items():
+            row = {'system': name, 'dtype': dtype, 'batch': num_clips, **values}
+            rows.append({**row, 'ratio_to_bicubic_fp32': round(values['median_ms'] / base, 3)})
+    return rows
+
+
+def table(rows: list[dict]) -> str:
+    """Lay the rows out in Markdown."""
+    head = '| system | dtype | batch | median ms | quartiles | x bicubic fp32 |'
+    lines = [
+        f'| {row["system"]} | {row["dtype"]} | {row["batch"]} | {row["median_ms"]} | '
+        f'{row["q1_ms"]} - {row["q3_ms"]} | {row["ratio_to_bicubic_fp32"]} |'
+        for row in rows
+    ]
+    return '\n'.join([head, '|---' * 6 + '|', *lines])
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--frames', type=int, default=5, help='T, frames a clip')
+    parser.add_argument('--batches', type=int, nargs='+', default=[1, 8])
+    parser.add_argument('--dtypes', nargs='+', default=['float32', 'bfloat16'])
+    parser.add_argument('--rounds', type=int, default=9)
+    parser.add_argument('--threads', type=int, default=2, help='CPU threads')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--only', nargs='+', help='systems whose name contains one of these')
+    parser.add_argument('--name', default='speed', help='name of the file under results/')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Build everything, time it, print and write the tables."""
+    args = parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    init_default_scope('mmpose')
+    device = torch.device(args.device)
+    systems, refused = load_systems()
+    for name, reason in refused.items():
+        print(f'{name}: not timed. {reason}')
+    if args.only:
+        wanted = [*args.only, BASELINE]
+        systems = {n: m for n, m in systems.items() if any(word in n for word in wanted)}
+    for model in systems.values():
+        model.to(device)
+    rows = measure(systems, args.batches, args.dtypes, args, device)
+    print(table(rows))
+    batch = make_batch(1, args.frames, (48, 64), 4)
+    ours = {name: model for name, model in systems.items() if name.startswith('STAR-Pose')}
+    parts = {
+        name: time_parts(model, predictor(model, batch, torch.float32, device), args.rounds)
+        for name, model in ours.items()
+    }
+    for name, shares in parts.items():
+        print(name, shares)
+    peaks = {dtype: round(matmul_peak(getattr(torch, dtype), device), 1) for dtype in args.dtypes}
+    print('matrix product, GMAC/s:', peaks)
+    result = {
+        'frames': args.frames,
+        'rounds': args.rounds,
+        'device': args.device,
+        'rows': rows,
+        'parts_ms_fp32_batch1': parts,
+        'matmul_gmacs': peaks,
+        'not_timed': refused,
+    }
+    print(write_result(args.name, result, shlex.join(['python', *sys.argv])))
+
+
+if __name__ == '__main__':
+    main()
