@@ -122,7 +122,10 @@ def test_predictions_below_the_threshold_are_not_drawn(visualizer):
 
 def test_panel_has_a_tile_for_each_thing_there_is(visualizer):
     clip, sample = make_clip(), make_sample()
-    width = lambda: visualizer.draw_clip(clip, sample).shape[1]  # noqa: E731
+
+    def width():
+        return visualizer.draw_clip(clip, sample).shape[1]
+
     assert width() == 2 * MARGIN + 2 * TILE_W + 8
     add_prediction(sample, [[100, 80], [110, 100]], [1, 1])
     assert width() == 2 * MARGIN + 3 * TILE_W + 2 * 8
@@ -200,18 +203,21 @@ def test_fusion_weights_map_zero_to_dark_and_one_to_bright():
 
 def test_tracks_are_boxed_in_a_colour_of_their_own(visualizer):
     people = InstanceData(
-        keypoints=np.array([[[20.0, 40.0]], [[70.0, 40.0]]]),
-        keypoint_scores=np.ones((2, 1)),
-        bboxes=np.array([[5.0, 30.0, 45.0, 90.0], [55.0, 30.0, 95.0, 90.0]]),
-        track_ids=np.array([0, 1]),
+        keypoints=np.array([[[20.0, 40.0]], [[70.0, 40.0]], [[120.0, 40.0]]]),
+        keypoint_scores=np.ones((3, 1)),
+        bboxes=np.array([[x, 30.0, x + 40, 90.0] for x in (5.0, 55.0, 105.0)]),
+        track_ids=np.array([0, 1, -1]),
     )
-    image = np.zeros((100, 100, 3), np.uint8)
+    image = np.zeros((100, 150, 3), np.uint8)
     drawn = visualizer.draw_tracks(image, people)
     assert not image.any(), 'the input image is left alone'
     left, right = drawn[60, 5], drawn[60, 55]
     assert left.any()
     assert right.any()
     assert left.tolist() != right.tolist()
+    assert drawn[60, 105].tolist() == [150, 150, 150], 'an untracked person'
+    assert (drawn[10:28, 105:] == 0).all(), 'has no id'
+    assert drawn[10:28, 5:45].any()
 
 
 def test_stock_hook_draws_a_merged_clip_sample(tmp_path):

@@ -55,7 +55,10 @@ def test_equals_numpy_diff_on_random_tracks():
     ]
     rng.shuffle(samples)
     metrics = evaluate(samples)
-    length = lambda x: np.linalg.norm(np.diff(x, n=2, axis=1), axis=-1).mean()  # noqa: E731
+
+    def length(x):
+        return np.linalg.norm(np.diff(x, n=2, axis=1), axis=-1).mean()
+
     assert metrics['jitter/accel_error'] == pytest.approx(length(predicted - truth))
     assert metrics['jitter/accel'] == pytest.approx(length(predicted))
     assert metrics['jitter/accel_gt'] == pytest.approx(length(truth))

@@ -107,7 +107,10 @@ def test_oks_equals_mmpose():
     seen, others_seen = rng.random((4, 17)) > 0.3, rng.random((6, 17)) > 0.3
     areas, sigmas = rng.uniform(2000, 9000, 4), rng.uniform(0.02, 0.1, 17)
     ours = oks(poses, seen, others, others_seen, areas, sigmas)
-    flat = lambda p, v: np.concatenate([p, v[..., None]], -1).reshape(len(p), -1)  # noqa: E731
+
+    def flat(p, v):
+        return np.concatenate([p, v[..., None]], -1).reshape(len(p), -1)  # (N, 3 K)
+
     for m, row in enumerate(ours):
         theirs = oks_iou(
             flat(poses, seen)[m], flat(others, others_seen), areas[m], np.full(6, areas[m]),

@@ -85,7 +85,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def choose_boxes(args: argparse.Namespace, frames: list[str], device: str):
+def choose_boxes(
+    args: argparse.Namespace, frames: list[str], device: str
+) -> FileBoxes | FixedBoxes | DetectorBoxes | WholeFrameBoxes:
     """The box source that the arguments name; the whole frame where they name none."""
     if args.boxes:
         return FileBoxes(args.boxes, frames, args.box_thr)

@@ -154,7 +154,14 @@ class BasePoseTracker(ABC):
         self._next_id += 1
         return track.id
 
-    def _check(self, frame, keypoints, keypoint_scores, boxes, box_scores) -> People:
+    def _check(
+        self,
+        frame: int,
+        keypoints: np.ndarray,
+        keypoint_scores: np.ndarray,
+        boxes: np.ndarray | None,
+        box_scores: np.ndarray | None,
+    ) -> People:
         poses = np.asarray(keypoints, np.float64)
         num = len(poses)
         if num == 0:

@@ -28,7 +28,9 @@ from .clip_frames import clip_to_rgb, hr_to_rgb, sr_to_rgb
 __all__ = ['ClipVisualizer']
 
 _TARGET_COLOUR = (214, 39, 40)
-# Distinct hues that stay apart for colour-blind readers (Okabe and Ito), repeated for more tracks.
+# Hues that stay apart for colour-blind readers (Okabe and Ito, without the yellow, on which a white
+# id cannot be read); repeated for more tracks.
+_UNTRACKED_COLOUR = (150, 150, 150)
 _TRACK_COLOURS = (
     (0, 114, 178),
     (230, 159, 0),
@@ -36,7 +38,6 @@ _TRACK_COLOURS = (
     (213, 94, 0),
     (86, 180, 233),
     (204, 121, 167),
-    (240, 228, 66),
 )
 # Skeletons are drawn at this multiple of the tile and area-averaged down: the stock routines know
 # no anti-aliasing.
@@ -162,7 +163,8 @@ class ClipVisualizer(PoseLocalVisualizer):
         Args:
             image: (H, W, 3) RGB uint8.
             instances: ``keypoints`` (N, K, 2), ``keypoint_scores`` (N, K), ``bboxes`` (N, 4) as x1
-                y1 x2 y2, and ``track_ids`` (N,) where there are any.
+                y1 x2 y2, and ``track_ids`` (N,) where there are any; -1 means untracked, drawn
+                in grey.
             kpt_thr: Joints with a lower score are not drawn.
 
         Returns:
@@ -170,12 +172,14 @@ class ClipVisualizer(PoseLocalVisualizer):
         """
         drawn = self._draw_poses(image, instances.keypoints, instances.keypoint_scores, kpt_thr)
         for index, box in enumerate(np.rint(instances.bboxes).astype(int)):
-            track = int(instances.track_ids[index]) if 'track_ids' in instances else None
-            colour = _TRACK_COLOURS[(track or 0) % len(_TRACK_COLOURS)]
+            track = int(instances.track_ids[index]) if 'track_ids' in instances else -1
+            colour = (
+                _TRACK_COLOURS[track % len(_TRACK_COLOURS)] if track >= 0 else _UNTRACKED_COLOUR
+            )
             drawn = cv2.rectangle(
                 drawn, box[:2].tolist(), box[2:].tolist(), colour, self.line_width
             )
-            if track is not None:
+            if track >= 0:
                 drawn = _tag(drawn, str(track), box[:2], colour)
         return drawn
 
