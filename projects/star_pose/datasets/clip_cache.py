@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, TypeVar
 
 import lmdb
 
@@ -14,6 +15,7 @@ __all__ = ['ClipCache', 'ClipCacheWriter']
 _META = b'__meta__'
 _FORMAT = 1
 _FIRST_MAP_SIZE = 2**30
+_T = TypeVar('_T')
 
 
 class ClipCache:
@@ -29,7 +31,7 @@ class ClipCache:
         FileNotFoundError: There is no such file.
     """
 
-    _shared: tuple[int, dict] = (-1, {})
+    _shared: ClassVar[dict[tuple[int, str], 'ClipCache']] = {}
 
     def __init__(self, path: str) -> None:
         if not os.path.isfile(path):
@@ -48,17 +50,14 @@ class ClipCache:
 
     @classmethod
     def shared(cls, path: str) -> 'ClipCache':
-        """The cache that everything in this process shares."""
-        process, caches = cls._shared
-        if process != os.getpid():
-            caches = {}
-            cls._shared = (os.getpid(), caches)
-        if path not in caches:
-            caches[path] = cls(path)
-        return caches[path]
+        """The cache that everything in this process shares; a forked worker opens its own."""
+        key = (os.getpid(), path)
+        if key not in cls._shared:
+            cls._shared[key] = cls(path)
+        return cls._shared[key]
 
     def _read_meta(self) -> dict:
-        content = self._get(_META)
+        content = self._with_record(_META, bytes)
         if content is None:
             raise ClipReadError(f'{self.path} is no person-clip cache')
         meta = json.loads(content)
@@ -69,10 +68,12 @@ class ClipCache:
             )
         return meta
 
-    def _get(self, key: bytes) -> bytes | None:
+    def _with_record(self, key: bytes, use: Callable[[memoryview], _T]) -> _T | None:
+        """Use a record where it lies in the file's memory map, without a copy of it."""
         try:
-            with self._env.begin() as transaction:
-                return transaction.get(key)
+            with self._env.begin(buffers=True) as transaction:
+                record = transaction.get(key)
+                return None if record is None else use(record)
         except lmdb.Error as error:
             raise ClipReadError(f'person-clip cache {self.path} is damaged: {error}') from error
 
@@ -80,7 +81,7 @@ class ClipCache:
         return self._env.stat()['entries'] - 1
 
     def __contains__(self, key: bytes) -> bool:
-        return self._get(key) is not None
+        return self._with_record(key, len) is not None
 
     def read(self, key: bytes) -> PersonClip | None:
         """Read one clip.
@@ -94,14 +95,11 @@ class ClipCache:
         Raises:
             ClipReadError: The clip, or the cache, is damaged.
         """
-        record = self._get(key)
-        if record is None:
-            return None
         try:
-            return PersonClip.from_bytes(record)
+            return self._with_record(key, PersonClip.from_bytes)
         except ClipReadError as error:
             raise ClipReadError(
-                f'clip {key.hex()} in cache {self.path}: {error}; run tools/cache_clips.py with '
+                f'clip {key.hex()} of cache {self.path}: {error}; run tools/cache_clips.py with '
                 '--verify'
             ) from error
 
@@ -111,9 +109,9 @@ class ClipCache:
 
     def verify(self) -> Iterator[tuple[bytes, str]]:
         """Read every clip; yield the key and the fault, or an empty string, of each."""
-        with self._env.begin() as transaction, transaction.cursor() as cursor:
+        with self._env.begin(buffers=True) as transaction, transaction.cursor() as cursor:
             for key, record in cursor:
-                if key == _META:
+                if bytes(key) == _META:
                     continue
                 try:
                     PersonClip.from_bytes(record)

@@ -58,7 +58,7 @@ class ClipSource(Dataset):
         transforms: list,
         load: LoadClip,
         cutter: PersonCutter,
-        codec: str = 'jpeg',
+        codec: str = 'i420',
         quality: int = 90,
     ) -> None:
         for transform in transforms:
@@ -111,7 +111,7 @@ def cutter_of(cfg: Config, split: str, **settings) -> PersonCutter:
 
 
 def clip_sources(
-    cfg: Config, split: str, cutter: PersonCutter, codec: str = 'jpeg', quality: int = 90
+    cfg: Config, split: str, cutter: PersonCutter, codec: str = 'i420', quality: int = 90
 ) -> list[ClipSource]:
     """Build a config's data set and find the pipelines in it that load clips.
 
