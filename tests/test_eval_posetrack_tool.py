@@ -1,9 +1,10 @@
 """The command line: its json file, its tables and pictures, and how it refuses."""
 
+import inspect
 import json
 import pathlib
+import re
 import runpy
-import subprocess
 import sys
 import warnings
 
@@ -13,6 +14,7 @@ import pytest
 
 import posetrack_builders as build
 from posetrack_builders import VIDEO, document, label, pose, prediction, run
+from star_pose.evaluation import PoseTrackMetric
 from star_pose.evaluation.posetrack_evaluation import evaluate
 from star_pose.evaluation.posetrack_files import read_ground_truth
 from star_pose.evaluation.posetrack_pictures import find_worst, plot_curves, save_worst
@@ -29,34 +31,6 @@ from star_pose.evaluation.posetrack_report import (
 TOOL = pathlib.Path(__file__).parents[1] / 'tools' / 'eval_posetrack.py'
 
 
-def call(*arguments):
-    command = [sys.executable, '-W', 'ignore', str(TOOL), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.slow
-def test_the_file_has_the_keys_and_numbers_of_poseval(shared_data, tmp_path):
-    case = shared_data / 'posetrack_ap_cases' / 'case4'
-    expected = json.loads((case / 'expected.json').read_text())
-    done = call(
-        *(case / 'gt', case / 'pred', '--tracking', '--per-video', '--order', 'name'),
-        *('--out', tmp_path / 'out.json', '--pr-curves', tmp_path / 'curves'),
-        *('--show-worst', 3, '--worst-dir', tmp_path / 'worst', '--box-source', 'detected'),
-    )
-    assert done.returncode == 0, done.stderr
-    ours = json.loads((tmp_path / 'out.json').read_text())
-    assert set(expected) <= set(ours)
-    np.testing.assert_allclose(ours['ap_per_joint'], expected['ap_per_joint'], atol=1e-6)
-    assert ours['groups'] == pytest.approx(expected['groups'], abs=1e-6)
-    np.testing.assert_allclose(ours['tracking']['motp'], expected['tracking']['motp'], atol=1e-6)
-    assert ours['provenance']['box_source'] == 'detected'
-    assert '| AP ' in done.stdout
-    assert '| MOTA ' in done.stdout
-    assert '001040_mpii_test' in done.stdout
-    assert len(list((tmp_path / 'curves').glob('*.png'))) == 7
-    assert len(list((tmp_path / 'worst').glob('*.png'))) == 3
-
-
 @pytest.fixture
 def main(monkeypatch):
     """The tool's main function, called in this process."""
@@ -69,6 +43,29 @@ def main(monkeypatch):
         return module['main']()
 
     return call_main
+
+
+def test_the_file_has_the_keys_and_numbers_of_poseval(main, shared_data, tmp_path, capsys):
+    case = shared_data / 'posetrack_ap_cases' / 'case4'
+    expected = json.loads((case / 'expected.json').read_text())
+    status = main(
+        *(case / 'gt', case / 'pred', '--tracking', '--per-video', '--order', 'name'),
+        *('--out', tmp_path / 'out.json', '--pr-curves', tmp_path / 'curves'),
+        *('--show-worst', 3, '--worst-dir', tmp_path / 'worst', '--box-source', 'detected'),
+    )
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    ours = json.loads((tmp_path / 'out.json').read_text())
+    assert set(expected) <= set(ours)
+    np.testing.assert_allclose(ours['ap_per_joint'], expected['ap_per_joint'], atol=1e-6)
+    assert ours['groups'] == pytest.approx(expected['groups'], abs=1e-6)
+    np.testing.assert_allclose(ours['tracking']['motp'], expected['tracking']['motp'], atol=1e-6)
+    assert ours['provenance']['box_source'] == 'detected'
+    assert '| AP ' in printed.out
+    assert '| MOTA ' in printed.out
+    assert '001040_mpii_test' in printed.out
+    assert len(list((tmp_path / 'curves').glob('*.png'))) == 7
+    assert len(list((tmp_path / 'worst').glob('*.png'))) == 3
 
 
 def test_bad_files_end_with_status_1_and_the_place(main, tmp_path, capsys):
@@ -178,3 +175,21 @@ def test_evaluation_does_not_change_its_inputs(tmp_path):
     table = read_predictions(tmp_path / 'pred', frames)
     first = evaluate(frames, persons, table, tracked=table).total.as_dict()
     assert evaluate(frames, persons, table, tracked=table).total.as_dict() == first
+
+
+def test_the_guide_names_only_options_that_exist():
+    guide = (TOOL.parents[1] / 'docs' / 'evaluation.md').read_text()
+    flags = {
+        flag
+        for line in guide.splitlines()
+        if 'tools/eval_posetrack.py' in line
+        for flag in re.findall(r'--[a-z-]+', line)
+    }
+    flags |= set(re.findall(r'`(--[a-z-]+)', guide))
+    known = set(re.findall(r"'(--[a-z-]+)'", TOOL.read_text()))
+    assert {'--tracking', '--per-video', '--out', '--show-worst', '--pr-curves'} <= flags <= known
+    table = guide.split('| option of `PoseTrackMetric` |')[1].split('\n\n')[0]
+    cells = [row.split('|')[1] for row in table.splitlines()[2:]]
+    options = {name for cell in cells for name in re.findall(r'`(\w+)`', cell)}
+    assert len(options) > 8
+    assert options <= set(inspect.signature(PoseTrackMetric).parameters)

@@ -1,4 +1,8 @@
-"""PoseTrack17's annotation form (``annolist``), turned into PoseTrack18's."""
+"""PoseTrack17's annotation form (``annolist``), turned into PoseTrack18's.
+
+For evaluation: keeps scores, ignore regions, and the difference between a person without points and
+a frame without persons, none of which training needs (``datasets/posetrack17_labels.py``).
+"""
 
 from pathlib import Path
 

@@ -180,7 +180,7 @@ class PoseTrackMetric(BaseMetric):
     def read_persons(
         self, records: list[dict], frames: FrameTable
     ) -> tuple[PoseTable, PoseTable | None]:
-        """Make tables of the predicted persons: all of them, and those with a track, if any."""
+        """Make tables of the predicted persons: all, and those with a track if there are tracks."""
         persons, boxes, box_scores, problems = predicted_table(
             records, frames, self.score_rule, self.keypoint_names()
         )
@@ -195,7 +195,8 @@ class PoseTrackMetric(BaseMetric):
         if self.tracker is not None:
             persons.track_ids = self.run_tracker(persons, boxes, box_scores, frames)
         has_track = persons.track_ids != NO_TRACK
-        if not has_track.any():
+        # A tracker that keeps nobody still has a MOTA; a key that comes and goes breaks save_best.
+        if self.tracker is None and not has_track.any():
             return persons, None
         tracked = persons.take(has_track)
         weak = tracked.scores < self.track_joint_thr

@@ -127,9 +127,9 @@ class FrameFinder:
             self.rows[video, frame_id] = row
             folder, name = osp.split(frames.names[row])
             self.rows[video, name] = row
-            self.rows['path', osp.basename(folder), name] = row
-            # Without a video: by id alone, as long as that is unambiguous.
-            self.rows[None, frame_id] = None if (None, frame_id) in self.rows else row
+            # Without a video: by id or by path alone, as long as that is unambiguous.
+            for key in ((None, frame_id), ('path', osp.basename(folder), name)):
+                self.rows[key] = None if key in self.rows else row
 
     def find(self, video: int | None, image_id: int | str, name: str = '') -> int | None:
         """Return the row of a frame, None when the ground truth does not have it.
