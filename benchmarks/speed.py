@@ -36,6 +36,7 @@ import star_pose  # noqa: F401  (applies the cures and registers the components)
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
 FLAGSHIP = CONFIGS / 'star_pose_64x48_posetrack.py'
 BASELINE = 'bicubic'
+PEERS = 'hrnet-w32_64x48_posetrack'  # what the peers' configs share: pose network, size, data
 HANDOFFS = ('feature', 'residual', 'image')
 
 
@@ -64,11 +65,6 @@ def load_systems() -> tuple[dict[str, dict], dict[str, str]]:
         except ImportError as error:
             refused[name] = str(error)
     return runnable, refused
-
-
-def cascade_configs() -> list[pathlib.Path]:
-    """The cascades' configs, by name."""
-    return sorted(path for path in (CONFIGS / 'cascades').glob('*.py') if path.stem[0] != '_')
 
 
 def build(model: dict) -> torch.nn.Module:
