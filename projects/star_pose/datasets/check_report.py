@@ -106,7 +106,9 @@ def _print_examples(report: DatasetReport, check: str, console: Console) -> None
     heading = f'{report.split}: {len(found)} x {check}'
     console.print(f'[{colour}]{escape(heading)}[/]')
     for text in found[:_EXAMPLES]:
-        # The first line says what and where; layouts and remedies would repeat for every file
-        console.print(f'  {escape(text.splitlines()[0])}', soft_wrap=True, highlight=False)
+        # The first line says what and where; layouts and remedies would repeat for every file, and
+        # are shown where nothing else could be checked
+        shown = text if check == 'label files' else text.splitlines()[0]
+        console.print(f'  {escape(shown)}', soft_wrap=True, highlight=False)
     if len(found) > _EXAMPLES:
         console.print(f'  ... and {len(found) - _EXAMPLES} more')
