@@ -167,7 +167,7 @@ class STTransformer(BaseModule):
     def __init__(
         self,
         channels: int = 64,
-        depth: int = 4,
+        depth: int = 3,
         position: str = 'sinusoidal',
         with_cp: bool = False,
         init_cfg: dict | None = None,

@@ -59,7 +59,7 @@ class STARPoseNet(BaseModule):
         self,
         in_channels: int = 3,
         embed_channels: int = 64,
-        depth: int = 4,
+        depth: int = 3,
         num_cnn_blocks: int = 3,
         token_stride: int = 2,
         num_heads: int = 4,
