@@ -113,6 +113,16 @@ def test_error_in_the_code_is_not_taken_for_bad_data(tmp_path):
         dataset[0]
 
 
+def test_frames_of_different_sizes_raise_or_are_skipped(tmp_path):
+    make_posetrack(tmp_path)
+    write_image(tmp_path / 'images/val/000001_test/000000.jpg', seed=1, size=(80, 60))
+    with pytest.raises(DataError, match=r'differ in size \(h, w\): \[\(48, 64\), \(60, 80\)\]'):
+        load(tmp_path)[0]
+    dataset = load(tmp_path, on_error='skip', max_skips=0.5)
+    dataset[0]
+    assert 0 in dataset.skips.skipped_samples
+
+
 def test_video_shorter_than_the_clip_repeats_its_border(tmp_path):
     make_posetrack(tmp_path, frames=2, labelled=(1,))
     sample = load(tmp_path)[0]

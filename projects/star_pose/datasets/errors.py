@@ -1,6 +1,6 @@
 """The errors that data sets raise, each with what the user can do about it."""
 
-__all__ = ['DataError', 'DataNotFoundError', 'LabelError', 'TooManySkipsError']
+__all__ = ['DataError', 'DataNotFoundError', 'FrameSizeError', 'LabelError', 'TooManySkipsError']
 
 
 class DataError(Exception):
@@ -35,6 +35,10 @@ class DataNotFoundError(DataError, FileNotFoundError):
 
 class LabelError(DataError, ValueError):
     """A label file or one entry of it cannot be used; the text names file, entry and value."""
+
+
+class FrameSizeError(DataError, ValueError):
+    """Frames of one clip differ in size, so that no one crop fits all of them."""
 
 
 class TooManySkipsError(DataError, RuntimeError):

@@ -9,6 +9,7 @@ from mmpose.registry import TRANSFORMS
 
 from ..clip_cache import ClipCache
 from ..clip_reader import ClipReader, ClipReadError
+from ..errors import FrameSizeError
 from ..person_clip import clip_key
 
 __all__ = ['LoadClip']
@@ -49,7 +50,8 @@ class LoadClip(LoadImage):
         ClipReadError: A frame cannot be read, or is missing in the cache with
             ``cache_miss='raise'``.
         FileNotFoundError: There is no such cache.
-        ValueError: Given images are not T images, or frames differ in size.
+        FrameSizeError: Frames differ in size.
+        ValueError: Given images are not T images.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class LoadClip(LoadImage):
         target = frames[results.get('target_idx', 0)]
         sizes = {frame.shape[:2] for frame in frames}
         if len(sizes) > 1:
-            raise ValueError(
+            raise FrameSizeError(
                 f'frames of one clip differ in size (h, w): {sorted(sizes)}, around '
                 f'{results.get("img_path")}; one matrix must fit all of them'
             )
