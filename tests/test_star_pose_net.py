@@ -304,6 +304,11 @@ def test_wrong_inputs_are_refused_with_what_is_allowed(shape, message):
         make_net()(torch.zeros(shape))
 
 
+def test_offsets_of_other_than_the_clips_frames_are_refused():
+    with pytest.raises(ValueError, match=r'shape \(2,\).*3 frames'):
+        make_net()(make_clip(3), torch.tensor([-1, 0]))
+
+
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [

@@ -122,7 +122,7 @@ class STARPoseNet(BaseModule):
             branch's (N, C, h, w); N T instead of N with ``target='all'``.
 
         Raises:
-            ValueError: If the input's shape is not one of these, or a side is below ``min_side``.
+            ValueError: If a shape is not one of these, or a side is below ``min_side``.
         """
         clip = self._as_clip(x)  # N T C h w
         _, num_frames, _, height, width = clip.shape
@@ -133,6 +133,11 @@ class STARPoseNet(BaseModule):
             shown = slice(index, index + 1)
         if frame_offsets is None:
             frame_offsets = torch.arange(num_frames, device=x.device) - index
+        elif frame_offsets.shape != (num_frames,):
+            raise ValueError(
+                f'frame_offsets has shape {tuple(frame_offsets.shape)}; '
+                f'it must hold one offset for each of the {num_frames} frames'
+            )
 
         features = self._features(clip)  # NT C h' w', padded to the stride
         tokens = self.tokenise(features).permute(0, 2, 3, 1)  # NT h'/s w'/s C
