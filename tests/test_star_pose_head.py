@@ -1,7 +1,11 @@
 import copy
+import io
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
+from mmengine.model import ExponentialMovingAverage
 
 from pose_batches import (
     HEATMAP,
@@ -310,3 +314,50 @@ def test_distributed_training_uses_every_parameter(tmp_path):
                 loss.backward()
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize('handoff', HANDOFFS)
+@pytest.mark.filterwarnings('ignore')
+def test_the_whole_model_exports_to_onnx(handoff):
+    model = build(star_pose(handoff)).eval()
+    buffer = io.BytesIO()
+    example = torch.randn(1, 3, 3, 32, 24)
+    torch.onnx.export(
+        model,
+        (example, None),
+        buffer,
+        input_names=['clip'],
+        output_names=['heatmaps'],
+        dynamic_axes={'clip': {0: 'batch'}, 'heatmaps': {0: 'batch'}},
+        dynamo=False,
+    )
+    session = onnxruntime.InferenceSession(buffer.getvalue(), providers=['CPUExecutionProvider'])
+    clip = torch.randn(2, 3, 3, 32, 24)
+    [found] = session.run(None, {'clip': clip.numpy()})
+    with torch.no_grad():
+        expected = model(clip, None).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * abs(expected).max())
+
+
+@pytest.mark.parametrize('handoff', HANDOFFS)
+def test_an_averaged_copy_follows_its_own_weights(handoff):
+    model = build(star_pose(handoff)).eval()
+    averaged = ExponentialMovingAverage(model).eval()
+    clip = torch.randn(1, 3, 3, 32, 24)
+    with torch.no_grad():
+        expected = model(clip, None)
+        assert torch.equal(averaged(clip, None), expected)
+        for parameter in model.parameters():
+            parameter.add_(0.1)
+        assert torch.equal(averaged(clip, None), expected)
+        assert not torch.equal(model(clip, None), expected)
+
+
+def test_predictions_do_not_depend_on_the_batch():
+    model = build(star_pose(test_cfg={'flip_test': True}))
+    both = predict(model, batch())
+    for index in range(2):
+        alone = {key: values[index : index + 1] for key, values in batch().items()}
+        [sample] = predict(model, alone)
+        keypoints = both[index].pred_instances.keypoints
+        assert sample.pred_instances.keypoints == pytest.approx(keypoints, abs=1e-3)
