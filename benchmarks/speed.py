@@ -52,12 +52,9 @@ def load_systems() -> tuple[dict[str, dict], dict[str, str]]:
         model = copy.deepcopy(flagship.model)
         model.head.handoff = handoff
         models[f'STAR-Pose {handoff}'] = model
-    for path in [
-        CONFIGS / 'baselines' / 'bicubic_hrnet-w32_64x48_posetrack.py',
-        *cascade_configs(),
-    ]:
-        name = BASELINE if path.parent.name == 'baselines' else f'cascade {path.stem.split("_")[0]}'
-        models[name] = Config.fromfile(path).model
+    models[BASELINE] = Config.fromfile(CONFIGS / 'baselines' / f'{BASELINE}_{PEERS}.py').model
+    for path in sorted((CONFIGS / 'cascades').glob(f'*_{PEERS}.py')):
+        models[f'cascade {path.stem.removesuffix(f"_{PEERS}")}'] = Config.fromfile(path).model
     runnable, refused = {}, {}
     for name, model in models.items():
         try:
