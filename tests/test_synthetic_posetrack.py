@@ -282,20 +282,22 @@ def test_a_bad_background_folder_is_named(tmp_path):
         Scene(scene, np.random.default_rng(0))
 
 
-def load_tool():
+@pytest.fixture
+def tool(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     path = ROOT / 'tools/make_synthetic_posetrack.py'
     spec = importlib.util.spec_from_file_location('make_synthetic_posetrack', path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_the_commands_of_the_guide_are_understood():
+def test_the_commands_of_the_guide_are_understood(tool):
     guide = (ROOT / 'docs/synthetic.md').read_text()
     commands = re.findall(r'^python tools/make_synthetic_posetrack\.py (.*)$', guide, re.MULTILINE)
     assert len(commands) == 3
     for command in commands:
-        args = load_tool().parse_args(shlex.split(command))
+        args = tool.parse_args(shlex.split(command))
         assert args.videos > 0
 
 
@@ -308,8 +310,7 @@ def test_the_python_example_of_the_guide_runs():
     assert names['frame'].image.shape == (64, 96, 3)
 
 
-def test_the_tool_reports_a_user_error_in_one_line(tmp_path, capsys):
-    tool = load_tool()
+def test_the_tool_reports_a_user_error_in_one_line(tool, tmp_path, capsys):
     (tmp_path / 'x').write_text('')
     size = ['--videos', '1', '--frames', '2', '--size', '64x64', '--workers', '1']
     assert tool.main(['--out', str(tmp_path), *size]) == 2
@@ -533,7 +534,7 @@ def test_ears_are_labelled_on_request_only():
 
 def test_ignored_people_have_no_label_and_a_white_mask():
     shown = covered = 0
-    for seed in range(8):
+    for seed in range(5):
         scene = Scene(SceneOptions(3, (320, 180), 2), np.random.default_rng(seed))
         crowd = [n for n, f in enumerate(scene.figures) if not f.labelled]
         frame = list(scene.frames({1}, [10, 11, 12]))[1]
@@ -548,7 +549,7 @@ def test_ignored_people_have_no_label_and_a_white_mask():
             x, y = np.rint(pixel).astype(int)
             if 0 <= x < 320 and 0 <= y < 180:
                 shown, covered = shown + 1, covered + (mask[y, x] == 255)
-    assert shown > 8
+    assert shown > 5
     assert covered > 0.6 * shown  # the others stand behind somebody
 
 

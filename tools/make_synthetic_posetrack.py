@@ -10,6 +10,8 @@ import pathlib
 import sys
 import time
 
+import prelude  # noqa: F401  (before the package: it decides whose code runs)
+
 import cv2
 
 from star_pose.datasets.synthetic import (
@@ -39,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--size', type=_size, default=(640, 360), help='WxH (default 640x360)')
     parser.add_argument('--val-videos', type=int, help='of the videos, for validation (a fifth)')
     parser.add_argument('--people', type=int, help='labelled people a video (default 1 to 5)')
-    parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)),
+    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1,
                         help='processes (default: one a core)')  # fmt: skip
     parser.add_argument('--motion', metavar='NPZ', help='real motion capture instead of parametric '
                         'motion: `names` and trials (frames, 31, 3), metres, 30 fps')  # fmt: skip

@@ -96,7 +96,7 @@ class MotionLibrary:
             p[f'{side}_heel'] = p[f'{side}_ankle'] + (shank * 0.034 - foot * 0.03) * size
             reach = _unit(p[f'{side}_hand'] - p[f'{side}_wrist'])
             p[f'{side}_hand'] = p[f'{side}_wrist'] + reach * 0.095 * size
-        return np.stack([p[name] for name in JOINTS], axis=1)
+        return np.stack([p[name] for name in JOINTS], axis=1).astype(np.float32)
 
     def window(
         self, frames: int, stature: float, rng: np.random.Generator

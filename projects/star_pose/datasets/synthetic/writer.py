@@ -161,10 +161,11 @@ def make_dataset(
     out = pathlib.Path(out)
     _check_target(out, overwrite)
     partial = out.with_name(out.name + '.partial')
-    if partial.exists():
-        if not (partial / _MARK).is_file():
-            raise FileExistsError(f'{partial} is in the way and was not made here; move it away')
-        shutil.rmtree(partial)
+    for leftover in (partial, out.with_name(out.name + '.old')):  # of a killed run
+        if leftover.exists():
+            if not (leftover / _MARK).is_file():
+                raise FileExistsError(f'{leftover} is in the way and not ours; move it away')
+            shutil.rmtree(leftover)
     partial.mkdir(parents=True)
     _write_json(partial / _MARK, {'seed': options.seed, 'videos': options.videos,
                                   'frames': options.scene.frames})  # fmt: skip
@@ -174,10 +175,18 @@ def make_dataset(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    if out.exists():
-        shutil.rmtree(out)
-    partial.rename(out)
+    _replace(out, partial)
     return counts
+
+
+def _replace(out: pathlib.Path, complete: pathlib.Path) -> None:
+    """Put the complete data set in place; at no moment is there neither the old nor the new."""
+    old = out.with_name(out.name + '.old')
+    if out.exists():
+        out.rename(old)
+    complete.rename(out)
+    if old.exists():
+        shutil.rmtree(old)
 
 
 def _check_target(out: pathlib.Path, overwrite: bool) -> None:
@@ -214,10 +223,14 @@ def _render_all(root, options, workers, progress) -> list[dict]:
         min(workers, options.videos), multiprocessing.get_context(method)
     ) as pool:
         futures = [pool.submit(_write_video, *job) for job in jobs]
-        for future in futures:
-            results.append(future.result())
-            if progress:
-                progress()
+        try:
+            for future in futures:
+                results.append(future.result())
+                if progress:
+                    progress()
+        except BaseException:  # do not render on for a data set that is given up
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return results
 
 
