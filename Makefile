@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_DIR ?= work_dirs/demo
 TESTS ?= tests
+WORKERS ?= $(shell nproc)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -39,7 +40,7 @@ $(STAMP):
 	@echo '[2/4] build tools'
 	@$(PIP) --upgrade --requirement requirements/build.txt
 	@$(PIP) --no-build-isolation --requirement requirements/chumpy.txt
-	@echo '[3/4] torch, OpenMMLab and test tools (about 80 packages, 2 minutes)'
+	@echo '[3/4] torch, OpenMMLab and test tools (about 100 packages, a few minutes)'
 	@$(PIP) --requirement requirements/runtime.txt --requirement requirements/mmagic.txt \
 		--requirement requirements/mim.txt --requirement requirements/tests.txt
 	@$(PIP) --no-deps --requirement requirements/openmim.txt
@@ -51,10 +52,11 @@ $(STAMP):
 	@touch $@
 
 demo: setup
-	@PATH="$(abspath $(BIN)):$$PATH" $(PY) tools/demo.py --out $(DEMO_DIR)
+	@PATH="$(abspath $(BIN)):$$PATH" OMP_WAIT_POLICY=passive $(PY) tools/demo.py --out $(DEMO_DIR)
 
 test: setup
-	@PATH="$(abspath $(BIN)):$$PATH" $(PY) -m pytest $(TESTS)
+	@PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 \
+		$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
 
 lint: setup
 	@$(BIN)/ruff check .
