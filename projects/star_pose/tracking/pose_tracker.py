@@ -59,9 +59,9 @@ class PoseTracker(BasePoseTracker):
 
     def __init__(
         self,
-        oks_weight: float = 0.8,
-        match_thr: float = 0.25,
-        tolerance: float = 1.2,
+        oks_weight: float = 0.6,
+        match_thr: float = 0.2,
+        tolerance: float = 1.5,
         momentum: float = 0.5,
         damping: float = 0.9,
         sigmas: Sequence[float] | None = None,
