@@ -15,9 +15,14 @@ def seed_pipeline(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002
 
 
+def use_mmpose_scope() -> None:
+    """Let types be found without a prefix, as a config's ``default_scope`` does."""
+    DefaultScope.get_instance('clip_samples', scope_name='mmpose')
+
+
 def build(*cfgs: dict) -> Compose:
     """Build a pipeline from the registry, as a config does."""
-    DefaultScope.get_instance('clip_samples', scope_name='mmpose')
+    use_mmpose_scope()
     return Compose([TRANSFORMS.build(cfg) for cfg in cfgs])
 
 

@@ -202,7 +202,7 @@ class ClipH264(ClipDegradation):
         ValueError: PyAV was built without x264, or an argument is out of range.
     """
 
-    def __init__(self, crf: Range = (23, 38), preset: str = 'veryfast', prob: float = 1.0) -> None:
+    def __init__(self, crf: Range = (18, 35), preset: str = 'veryfast', prob: float = 1.0) -> None:
         super().__init__(prob)
         if 'libx264' not in av.codecs_available:
             raise ValueError(

@@ -65,7 +65,8 @@ class GenerateLRClip(BaseTransform):
         scale: Ratio of the sizes, a divisor of both sides of ``input_size``.
         downsample: One of ``'bicubic'`` (anti-aliased), ``'bilinear'`` (anti-aliased),
             ``'area'``, ``'nearest'``, or a list of them from which one is drawn a clip.
-        before: Degradations (configs of :class:`ClipDegradation`) of the large images.
+        before: Degradations (configs of :class:`ClipDegradation`) of the large images: of the
+            crops, or at frame level of the frames in their own pixels.
         after: Degradations of the small images.
         keep_hr: Whether to keep the high-resolution target.
         seed: None draws anew in every fetch; a number makes the draw depend on it and the
