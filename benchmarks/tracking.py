@@ -219,10 +219,11 @@ def main(argv: list[str] | None = None) -> int:
             # perturbation.
             gain = values['MOTA'] - [run['MOTA'] for run in runs['greedy IoU']]
             rows[name]['gain'] = [round(float(value), 3) for value in gain]
+            row = rows[name]
             print(
-                f'  {name:24s} MOTA {rows[name]["MOTA"]:6.2f} +- {rows[name]["MOTA_std"]:.2f}, '
-                f'gain {gain.min():5.2f} to {gain.max():5.2f}, {rows[name]["switches"]:6.1f} switches, '
-                f'{rows[name]["ms_per_frame"]:.2f} ms/frame'
+                f'  {name:24s} MOTA {row["MOTA"]:6.2f} +- {row["MOTA_std"]:.2f}, '
+                f'gain {gain.min():5.2f} to {gain.max():5.2f}, {row["switches"]:6.1f} switches, '
+                f'{row["ms_per_frame"]:.2f} ms/frame'
             )
         settings.append(
             {'stride': stride, 'frames': len(frames), 'persons': len(truth), 'trackers': rows}
