@@ -130,6 +130,13 @@ def test_video_shorter_than_the_clip_repeats_its_border(tmp_path):
     assert len(sample['img']) == 5
 
 
+def test_nframes_list_needs_nframes(tmp_path):
+    make_posetrack(tmp_path)
+    edit(tmp_path, lambda d: [image.pop('nframes') for image in d['images']])
+    with pytest.raises(LabelError, match='has no "nframes", which frame_list=\'nframes\' needs'):
+        load(tmp_path, frame_list='nframes')
+
+
 # ------------------------------------------------------------------ video files
 
 
@@ -237,7 +244,8 @@ BAD_ENTRIES = {
     'box outside': (dict(bbox=[70, 5, 9, 10]), 'boxes outside images', '64x48 image'),
     'too few joints': (dict(keypoints=[5, 5, 1]), 'bad annotations', '3 keypoint values instead'),
     'no box': (dict(bbox=None), 'bad annotations', r'bbox must be \[x, y, width, height\]'),
-    'not finite': (dict(bbox=[5, 5, float('nan'), 9]), 'bad annotations', 'not finite'),
+    'not finite': (dict(bbox=[5, 5, float('nan'), 9]), 'bad annotations', 'no finite number'),
+    'text': (dict(bbox=[5, 5, 'wide', 9]), 'bad annotations', 'no finite number'),
     'unlisted image': (dict(image_id=7), 'bad annotations', 'image 7, which is not listed'),
 }
 
@@ -290,7 +298,7 @@ def test_detection_that_cannot_be_used_raises(tmp_path):
     image_id = labels['annotations'][0]['image_id']
     entries = [dict(image_id=image_id, category_id=1, bbox=[1, 1, 0, 5], score=1.0)]
     boxes = write_json(tmp_path / 'boxes.json', entries)
-    with pytest.raises(LabelError, match='has no area or a value is not finite'):
+    with pytest.raises(LabelError, match='has no area or a value is no finite number'):
         load(tmp_path, bbox_file=str(boxes), test_mode=True)
 
 

@@ -148,6 +148,14 @@ def test_one_video_in_two_splits_is_leakage(folders):
     ]
 
 
+def test_training_on_the_validation_set_is_leakage(folders):
+    loader = dict(dataset=dataset(folders))
+    config = dict(train_dataloader=loader, val_dataloader=loader, test_dataloader=loader)
+    reports = check_config(config, read='none')
+    assert [report.split for report in reports] == ['train', 'val']
+    assert list(reports[1].findings) == ['leakage']
+
+
 def test_nearest_turns_missing_neighbours_into_notes(folders):
     (folders / VIDEO / '000004.jpg').unlink()
     as_written = check(folders, read='none')[1]

@@ -1,3 +1,4 @@
+import json
 import pathlib
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from mmengine.logging import MessageHub
 
 from posetrack_folder import JHMDB, write_image, write_json
-from star_pose.datasets import DataNotFoundError, JhmdbClipDataset
+from star_pose.datasets import DataNotFoundError, JhmdbClipDataset, LabelError
 
 
 @pytest.fixture
@@ -52,6 +53,15 @@ def test_coordinates_move_from_one_based_to_zero_based(jhmdb):
     np.testing.assert_allclose(sample['bbox'], [[0, 10, 20, 40]])
     assert sample['raw_ann_info']['keypoints'][:3] == [0, 10, 2]
     assert sample['raw_ann_info']['bbox'] == [0, 10, 20, 30]
+
+
+def test_annotation_without_a_box_is_refused(jhmdb, tmp_path):
+    path = tmp_path / 'annotations/Sub1_test.json'
+    labels = json.loads(path.read_text())
+    del labels['annotations'][0]['bbox']
+    write_json(path, labels)
+    with pytest.raises(LabelError, match='annotation 10001: bbox must be'):
+        JhmdbClipDataset(**jhmdb)
 
 
 def test_coco_metric_is_kept_from_the_one_based_file(jhmdb):

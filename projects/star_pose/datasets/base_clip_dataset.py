@@ -4,24 +4,21 @@ import os.path as osp
 
 import numpy as np
 from mmengine.logging import MessageHub, print_log
-from mmpose.datasets.datasets import BaseCocoStyleDataset
 
 from .detected_boxes import read_detected_persons
-from .errors import DataError, DataNotFoundError, LabelError
+from .errors import DataNotFoundError, LabelError
 from .frame_lists import FolderIndex
-from .label_faults import annotation_fault, num_labelled
+from .label_faults import annotation_fault, num_labelled, serve_coco_metric
 from .label_files import read_labels
 from .label_images import complete_sizes, reject_strays, resolve_paths
-from .skip_policy import SkipPolicy
+from .skipping_dataset import SkippingDataset
 
 __all__ = ['BaseClipDataset']
 
-# What CocoMetric reads of every annotation when it takes the annotation file itself
-_COCO_EVAL_FIELDS = ('bbox', 'keypoints', 'area', 'iscrowd', 'num_keypoints', 'category_id')
 _VIDEO_FIELDS = ('sequence', 'frame_index', 'vid_id', 'frame_id')
 
 
-class BaseClipDataset(BaseCocoStyleDataset):
+class BaseClipDataset(SkippingDataset):
     """One labelled person in one frame a sample, with the frames around it.
 
     A sample has the fields of MMPose's COCO-style data sets and, in a video, ``video_frames``
@@ -36,15 +33,9 @@ class BaseClipDataset(BaseCocoStyleDataset):
             ``image_id``, ``category_id``, ``bbox`` (xywh) and ``score``.
         bbox_enlarge: Factor on both sides of every box about its centre. MMPose's
             ``GetBBoxCenterScale`` enlarges by 1.25 already, so the default is 1.
-        on_error: ``'raise'``: any unusable label entry or unreadable frame ends the run.
-            ``'skip'``: it is logged, counted and left out; a training draws another sample
-            instead. Reading errors always raise in test mode, where leaving a sample out would
-            change the result. Persons marked as crowd or without a labelled joint are left out
-            and counted in both.
-        max_skips: With ``'skip'``, the share of samples that may be skipped before the run ends
-            all the same; distinct samples count, over all epochs and workers of one process.
-        test_mode: As in MMPose.
-        **kwargs: Further arguments of MMPose's ``BaseCocoStyleDataset``.
+        **kwargs: Arguments of :class:`SkippingDataset`, whose ``on_error`` decides about label
+            entries too: an unusable one ends the run, or is left out, counted and logged. Persons
+            marked as crowd or without a labelled joint are left out and counted in any case.
 
     Raises:
         DataNotFoundError: Labels or frames are not there.
@@ -62,9 +53,6 @@ class BaseClipDataset(BaseCocoStyleDataset):
         *,
         bbox_file: str | None = None,
         bbox_enlarge: float = 1.0,
-        on_error: str = 'raise',
-        max_skips: float = 0.01,
-        test_mode: bool = False,
         **kwargs,
     ) -> None:
         if kwargs.get('data_mode', 'topdown') != 'topdown':
@@ -75,11 +63,10 @@ class BaseClipDataset(BaseCocoStyleDataset):
         if bbox_enlarge <= 0:
             raise ValueError(f'bbox_enlarge must be positive, got {bbox_enlarge}')
         self.bbox_enlarge = bbox_enlarge
-        self.skips = SkipPolicy(type(self).__name__, on_error, max_skips)
         self.counts: dict[str, int] = {}
         self.video_frames: dict[str, list[str]] = {}
         self._labels_serve_coco_metric = False
-        super().__init__(ann_file=ann_file, bbox_file=bbox_file, test_mode=test_mode, **kwargs)
+        super().__init__(ann_file=ann_file, bbox_file=bbox_file, **kwargs)
         self._publish_ann_file()
 
     def locate_frames(self, images: list[dict], index: FolderIndex) -> list[dict]:
@@ -127,11 +114,10 @@ class BaseClipDataset(BaseCocoStyleDataset):
         return DataNotFoundError.describe(what, path, self.LAYOUT, remedies)
 
     def full_init(self) -> None:
-        """Load everything, start the count of skipped samples and log what was loaded."""
+        """Load everything and log what was loaded."""
         if self._fully_initialized:
             return
         super().full_init()
-        self.skips.start(len(self))
         self._publish_ann_file()
         print_log(self.describe(), 'current')
         if self.skips.summary():
@@ -159,9 +145,7 @@ class BaseClipDataset(BaseCocoStyleDataset):
         annotations = labels['annotations']
         self._metainfo['CLASSES'] = labels['categories']
         self._labels_serve_coco_metric = (
-            self.ZERO_BASED_LABELS
-            and osp.isfile(self.ann_file)
-            and all(field in entry for entry in annotations for field in _COCO_EVAL_FIELDS)
+            self.ZERO_BASED_LABELS and osp.isfile(self.ann_file) and serve_coco_metric(annotations)
         )
         labelled = {annotation['image_id'] for annotation in annotations}
         chosen = [
@@ -285,45 +269,6 @@ class BaseClipDataset(BaseCocoStyleDataset):
         if sequence is not None:
             info['video_frames'] = self.video_frames[sequence]
         return info
-
-    def prepare_data(self, idx: int):
-        """Run the pipeline on a sample; on a reading error do what ``on_error`` says.
-
-        Args:
-            idx: Index of the sample.
-
-        Returns:
-            The pipeline's output, or None for a skipped sample: MMEngine then draws another one.
-        """
-        try:
-            return super().prepare_data(idx)
-        except (OSError, DataError) as error:
-            if self.skips.on_error == 'raise' or self.test_mode:
-                raise
-            self.skips.reject_sample(idx, error)
-            return None
-
-    def get_subset_(self, indices) -> None:
-        """Keep only some samples; the count of skipped ones starts again.
-
-        Args:
-            indices: As in MMEngine.
-        """
-        super().get_subset_(indices)
-        self.skips.start(len(self))
-
-    def get_subset(self, indices) -> 'BaseClipDataset':
-        """A new data set with some of the samples and a count of its own.
-
-        Args:
-            indices: As in MMEngine.
-
-        Returns:
-            The subset.
-        """
-        subset = super().get_subset(indices)
-        subset.skips.start(len(subset))
-        return subset
 
     def _publish_ann_file(self) -> None:
         """Withdraw the annotation file from MMPose's CocoMetric where it cannot read it.

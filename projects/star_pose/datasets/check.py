@@ -22,6 +22,7 @@ from .skip_policy import SkipPolicy
 
 __all__ = ['check_config', 'config_datasets']
 
+SPLITS = ('train', 'val', 'test')
 _MOSTLY = 0.5  # share of a box outside its image from which it is noted
 
 
@@ -32,15 +33,12 @@ def config_datasets(cfg: dict) -> list[tuple[str, dict]]:
         cfg: A config with ``train_dataloader``, ``val_dataloader`` or ``test_dataloader``.
 
     Returns:
-        (split, data set config), each label file once a split.
+        (split, data set config); a test set that equals the validation set is named once.
     """
-    found = []
-    for split in ('train', 'val', 'test'):
-        loader = cfg.get(f'{split}_dataloader') or {}
-        for dataset in _unwrap(loader.get('dataset')):
-            if dataset not in [other for _, other in found]:
-                found.append((split, dataset))
-    return found
+    loaders = {split: cfg.get(f'{split}_dataloader') or {} for split in SPLITS}
+    found = {split: _unwrap(loader.get('dataset')) for split, loader in loaders.items()}
+    found['test'] = [dataset for dataset in found['test'] if dataset not in found['val']]
+    return [(split, dataset) for split in SPLITS for dataset in found[split]]
 
 
 def _unwrap(dataset: dict | None) -> list[dict]:
@@ -167,6 +165,8 @@ def _check_person(annotation: dict, image: dict, where: str, report: DatasetRepo
     if box and len(box) == 4 and _MOSTLY < outside_share(box, image) < 1:
         report.add('boxes mostly outside', f'{where}: bbox {box}')
     values = annotation['keypoints']
+    if len(values) % 3:
+        return  # counted as a bad annotation already
     joints = list(zip(values[0::3], values[1::3], values[2::3], strict=True))
     unlabelled = sum(v <= 0 and (x, y) != (0, 0) for x, y, v in joints)
     if unlabelled:

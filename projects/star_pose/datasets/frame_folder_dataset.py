@@ -108,11 +108,17 @@ class FrameFolderDataset(BaseClipDataset):
 
     def _list_video(self, members: list[tuple], index: FolderIndex) -> FrameSequence:
         name = members[0][1]
+        num_frames = max(image.get('nframes') or 0 for image, _ in members)
+        if self.frame_list == 'nframes' and not num_frames:
+            raise LabelError(
+                f'{members[0][0]["label_file"]}: {name.path()} has no "nframes", which '
+                "frame_list='nframes' needs; frame_list='folder' lists the files instead"
+            )
         sequence = build_sequence(
             name,
             listed=[other.number for _, other in members],
             present=index.frames_like(name) if self.frame_list == 'folder' else None,
-            num_frames=max(image.get('nframes') or 0 for image, _ in members),
+            num_frames=num_frames,
             first_frame=self.first_frame(name.digits),
             contiguous=self.CONTIGUOUS,
         )

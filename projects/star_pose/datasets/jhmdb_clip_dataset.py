@@ -49,12 +49,12 @@ data_root/
             The sample; None where the annotation is left out.
         """
         annotation = dict(raw_data_info['raw_ann_info'])
-        x, y, width, height = annotation['bbox']
-        annotation['bbox'] = [x - 1, y - 1, width, height]
-        keypoints = list(annotation['keypoints'])
-        keypoints[0::3] = [value - 1 for value in keypoints[0::3]]
-        keypoints[1::3] = [value - 1 for value in keypoints[1::3]]
-        annotation['keypoints'] = keypoints
+        if len(annotation.get('bbox') or []) == 4:
+            x, y, width, height = annotation['bbox']
+            annotation['bbox'] = [x - 1, y - 1, width, height]
+        if annotation.get('keypoints'):
+            values = annotation['keypoints']
+            annotation['keypoints'] = [v if i % 3 == 2 else v - 1 for i, v in enumerate(values)]
         return super().parse_data_info({**raw_data_info, 'raw_ann_info': annotation})
 
     def describe(self) -> str:

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-__all__ = ['annotation_fault', 'detection_fault', 'num_labelled', 'outside_share']
+__all__ = [
+    'annotation_fault',
+    'detection_fault',
+    'num_labelled',
+    'outside_share',
+    'serve_coco_metric',
+]
 
 
 def num_labelled(annotation: dict) -> int:
@@ -14,7 +20,8 @@ def num_labelled(annotation: dict) -> int:
     Returns:
         The number; 0 without keypoints.
     """
-    return sum(visible > 0 for visible in (annotation.get('keypoints') or [])[2::3])
+    flags = (annotation.get('keypoints') or [])[2::3]
+    return sum(isinstance(flag, (int, float)) and flag > 0 for flag in flags)
 
 
 def annotation_fault(annotation: dict, image: dict, num_keypoints: int) -> tuple[str, str] | None:
@@ -33,8 +40,8 @@ def annotation_fault(annotation: dict, image: dict, num_keypoints: int) -> tuple
         return 'bad annotations', f'{len(values)} keypoint values instead of 3 x {num_keypoints}'
     if not box or len(box) != 4:
         return 'bad annotations', f'bbox must be [x, y, width, height], got {box}'
-    if not np.isfinite([*values, *box]).all():
-        return 'bad annotations', 'a keypoint or box value is not finite'
+    if not _are_finite([*values, *box]):
+        return 'bad annotations', 'a keypoint or box value is no finite number'
     if outside_share(box, image) == 1:
         where = f'{image["width"]}x{image["height"]} image {image["file_name"]}'
         return 'boxes outside images', f'bbox {box} has no area inside its {where}'
@@ -53,8 +60,8 @@ def detection_fault(detection: dict) -> str:
     box = detection.get('bbox')
     if not box or len(box) < 4 or 'score' not in detection:
         return f'a detection needs bbox [x, y, width, height] and score, got {detection}'
-    if not np.isfinite([*box[:4], detection['score']]).all() or box[2] <= 0 or box[3] <= 0:
-        return f'bbox {box} has no area or a value is not finite'
+    if not _are_finite([*box[:4], detection['score']]) or box[2] <= 0 or box[3] <= 0:
+        return f'bbox {box} has no area or a value is no finite number'
     return ''
 
 
@@ -75,3 +82,23 @@ def outside_share(box: list[float], image: dict) -> float:
     if inner_width <= 0 or inner_height <= 0:
         return 1.0
     return 1.0 - inner_width * inner_height / (width * height)
+
+
+def serve_coco_metric(annotations: list[dict]) -> bool:
+    """Whether MMPose's CocoMetric can read the annotations from their file.
+
+    Args:
+        annotations: COCO-form annotations.
+
+    Returns:
+        True if each has every field that COCO's evaluation reads.
+    """
+    fields = ('bbox', 'keypoints', 'area', 'iscrowd', 'num_keypoints', 'category_id')
+    return all(field in annotation for annotation in annotations for field in fields)
+
+
+def _are_finite(values: list) -> bool:
+    try:
+        return bool(np.isfinite(np.array(values, dtype=float)).all())
+    except (TypeError, ValueError):
+        return False
