@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from .motions import smooth_noise
+from .signals import smooth_noise
 
 __all__ = ['Camera', 'film']
 

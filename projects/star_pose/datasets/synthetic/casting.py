@@ -6,8 +6,8 @@ import numpy as np
 
 from .appearance import Person, paint, random_person
 from .body import REGIONS, BodyMesh
+from .choreography import choreograph
 from .mocap import MotionLibrary
-from .motions import choreograph
 from .skeleton import forward_kinematics
 
 __all__ = ['FPS', 'Cast', 'Figure']

@@ -1,57 +1,20 @@
 """Parametric motions: each fills joint-angle channels of a figure over time.
 
 A motion is a function ``(t, rng) -> {channel: (F,) values}``: `t` are seconds from its begin, `rng`
-draws this performance's own tempo, amplitude and handedness. `choreograph` lets a figure do
-one or two of them, cross-faded, with the small irregularities that no two people share.
+draws this performance's own tempo, amplitude and handedness. Channels left out keep the values of a
+figure that stands at ease.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
+from .signals import bump, ease, pulse, smooth_noise
 from .skeleton import CHANNELS
 
-__all__ = ['MOTIONS', 'choreograph', 'smooth_noise']
-
-_STAND = {
-    'left_arm_abduct': 0.16, 'right_arm_abduct': 0.16, 'left_elbow': 0.22, 'right_elbow': 0.22,
-    'left_arm_flex': 0.02, 'right_arm_flex': 0.02, 'left_hip_abduct': 0.05,
-    'right_hip_abduct': 0.05, 'left_hip_twist': 0.08, 'right_hip_twist': 0.08,
-    'left_knee': 0.06, 'right_knee': 0.06, 'left_hip_flex': 0.03, 'right_hip_flex': 0.03,
-    'left_ankle': 0.03, 'right_ankle': 0.03,
-}  # fmt: skip
+__all__ = ['MOTIONS', 'Channels']
 
 Channels = dict[str, np.ndarray]
-
-
-def smooth_noise(t: np.ndarray, rng: np.random.Generator, slowest: float = 4.0) -> np.ndarray:
-    """A band-limited random function of time with unit amplitude, (F,).
-
-    Args:
-        t: Seconds, (F,).
-        rng: Source of the phases.
-        slowest: Period of the slowest of three sinusoids, seconds.
-    """
-    periods = slowest * np.array([1.0, 0.53, 0.31]) * rng.uniform(0.8, 1.25, 3)
-    phases = rng.uniform(0, 2 * np.pi, 3)
-    gains = np.array([0.6, 0.3, 0.15])
-    return (gains * np.sin(2 * np.pi * t[:, None] / periods + phases)).sum(axis=1)
-
-
-def _bump(phase: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """A smooth bump of height 1 on the circle of phases (radians)."""
-    return np.exp((np.cos(phase - centre) - 1) / width**2)
-
-
-def _pulse(time: np.ndarray, centre: float, width: float, period: float) -> np.ndarray:
-    """A Gaussian of height 1 that comes back every period."""
-    away = (time - centre + period / 2) % period - period / 2
-    return np.exp(-((away / width) ** 2))
-
-
-def _ease(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
 
 
 def _gait(t, rng, cadence, hip, offset, swing, stance, push, arm, elbow, lean) -> Channels:
@@ -62,11 +25,11 @@ def _gait(t, rng, cadence, hip, offset, swing, stance, push, arm, elbow, lean) -
     for side, shift in (('left', 0.0), ('right', np.pi)):
         p = phase + shift
         # the swinging leg is lifted: hip, knee and toes bend a little more than the stride needs
-        c[f'{side}_hip_flex'] = offset + hip * np.cos(p) + 0.22 * _bump(p, 4.9, 0.7)
-        c[f'{side}_knee'] = 0.07 + stance * _bump(p, 0.45, 0.6) + swing * _bump(p, 4.45, 0.75)
-        swinging = 0.04 + 0.34 * _bump(p, 5.0, 0.8) - push * _bump(p, 3.5, 0.4)
+        c[f'{side}_hip_flex'] = offset + hip * np.cos(p) + 0.22 * bump(p, 4.9, 0.7)
+        c[f'{side}_knee'] = 0.07 + stance * bump(p, 0.45, 0.6) + swing * bump(p, 4.45, 0.75)
+        swinging = 0.04 + 0.34 * bump(p, 5.0, 0.8) - push * bump(p, 3.5, 0.4)
         flat = c[f'{side}_knee'] - c[f'{side}_hip_flex']  # keeps the carrying sole level
-        weight = _ease(1.6 * _bump(p, 1.4, 0.95))
+        weight = ease(1.6 * bump(p, 1.4, 0.95))
         c[f'{side}_ankle'] = weight * flat + (1 - weight) * swinging
         c[f'{side}_arm_flex'] = 0.05 - arm * np.cos(p)
         c[f'{side}_arm_abduct'] = np.full_like(t, 0.14)
@@ -101,7 +64,7 @@ def run(t: np.ndarray, rng: np.random.Generator) -> Channels:
 def wave(t: np.ndarray, rng: np.random.Generator) -> Channels:
     """Stand and wave one raised hand."""
     side = rng.choice(['left', 'right'])
-    up = _ease(t / 0.7)
+    up = ease(t / 0.7)
     beat = np.sin(2 * np.pi * rng.uniform(1.2, 2.2) * t)
     return {
         f'{side}_arm_abduct': up * rng.uniform(1.5, 2.4) + 0.12 * beat * up,
@@ -120,9 +83,9 @@ def jump(t: np.ndarray, rng: np.random.Generator) -> Channels:
     air = local - (period - flight)
     airborne = air > 0
     lift = np.where(airborne, 4.9 * air * (flight - air), 0)
-    crouch = _pulse(local, 0.62 * (period - flight), 0.22, period)
-    crouch += 0.6 * _pulse(local, 0.0, 0.12, period)
-    swing = _pulse(local, period - flight * 0.6, 0.26, period)
+    crouch = pulse(local, 0.62 * (period - flight), 0.22, period)
+    crouch += 0.6 * pulse(local, 0.0, 0.12, period)
+    swing = pulse(local, period - flight * 0.6, 0.26, period)
     reach, spread = rng.uniform(1.2, 2.9), rng.choice([0.0, rng.uniform(0.4, 1.0)])
     tuck = rng.uniform(0, 0.9) * np.where(airborne, np.sin(np.pi * air / flight), 0)
     c = {'lift': lift, 'spine_pitch': 0.5 * crouch, 'pelvis_pitch': 0.25 * crouch,
@@ -142,7 +105,7 @@ def sit(t: np.ndarray, rng: np.random.Generator) -> Channels:
     """Squat down to sitting height and rise again."""
     period = rng.uniform(2.6, 4.0)
     low = 0.5 - 0.5 * np.cos(2 * np.pi * (t + rng.uniform(0, period)) / period)
-    low = _ease(low * 1.25) * rng.uniform(0.8, 1.0)
+    low = ease(low * 1.25) * rng.uniform(0.8, 1.0)
     arms = rng.uniform(0.1, 1.5)
     c = {'spine_pitch': 0.45 * low, 'pelvis_pitch': 0.35 * low, 'neck_pitch': -0.5 * low}
     for side in ('left', 'right'):
@@ -239,7 +202,7 @@ def dance(t: np.ndarray, rng: np.random.Generator) -> Channels:
 def bend(t: np.ndarray, rng: np.random.Generator) -> Channels:
     """Bend down to reach for the ground and come up again."""
     period = rng.uniform(2.4, 3.6)
-    low = _ease(0.6 - 0.75 * np.cos(2 * np.pi * (t + rng.uniform(0, period)) / period))
+    low = ease(0.6 - 0.75 * np.cos(2 * np.pi * (t + rng.uniform(0, period)) / period))
     knees = rng.uniform(0.2, 1.1)
     c = {'spine_pitch': 1.0 * low, 'pelvis_pitch': 0.75 * low, 'neck_pitch': -0.3 * low,
          'spine_yaw': rng.uniform(-0.3, 0.3) * low}  # fmt: skip
@@ -267,44 +230,74 @@ def stand(t: np.ndarray, rng: np.random.Generator) -> Channels:
     }
 
 
+def cartwheel(t: np.ndarray, rng: np.random.Generator) -> Channels:
+    """Turn over sideways on the hands, stand, and turn over again."""
+    period, sign = rng.uniform(2.2, 3.0), rng.choice([-1, 1])
+    cycles = (t + rng.uniform(0, period)) / period
+    turn = ease((cycles % 1 - 0.2) / 0.65)
+    spread = ease(1.5 * np.sin(np.pi * turn))
+    c = {'pelvis_roll': sign * 2 * np.pi * (np.floor(cycles) + turn)}
+    for side in ('left', 'right'):
+        c[f'{side}_arm_abduct'] = 0.3 + 2.55 * spread
+        c[f'{side}_elbow'] = np.full_like(t, 0.1)
+        c[f'{side}_hip_abduct'] = 0.1 + rng.uniform(0.5, 0.9) * spread
+        c[f'{side}_knee'] = 0.08 + 0.25 * (1 - spread)
+        c[f'{side}_hip_flex'] = 0.1 * (1 - spread)
+        c[f'{side}_ankle'] = -0.3 * spread
+    return c
+
+
+def pushup(t: np.ndarray, rng: np.random.Generator) -> Channels:
+    """Push-ups on hands and toes."""
+    beat = 0.5 - 0.5 * np.cos(2 * np.pi * rng.uniform(0.4, 0.7) * t + rng.uniform(0, 6))
+    elbow = 0.15 + rng.uniform(1.2, 1.9) * beat
+    # shoulders as high as the bent arms reach, the toes on the ground: this tilts the body
+    reach = 0.162 * 2 * np.cos(elbow / 2) + 0.08
+    pitch = np.pi / 2 - np.arcsin(reach / 0.83)
+    c = {'pelvis_pitch': pitch, 'neck_pitch': -0.35 + 0.2 * smooth_noise(t, rng),
+         'spine_pitch': np.full_like(t, 0.04)}  # fmt: skip
+    for side in ('left', 'right'):
+        c[f'{side}_arm_flex'] = pitch - elbow / 2
+        c[f'{side}_elbow'] = elbow
+        c[f'{side}_arm_abduct'] = np.full_like(t, rng.uniform(0.15, 0.4))
+        c[f'{side}_hip_flex'] = np.full_like(t, 0.03)
+        c[f'{side}_knee'] = np.full_like(t, 0.04)
+        c[f'{side}_ankle'] = np.full_like(t, 0.35)
+    return c
+
+
+def stretch(t: np.ndarray, rng: np.random.Generator) -> Channels:
+    """Legs astride, arms raised, bend from side to side."""
+    beat = np.sin(2 * np.pi * rng.uniform(0.25, 0.5) * t + rng.uniform(0, 6))
+    up = ease(t / 0.8)
+    arms = rng.uniform(1.4, 2.9)
+    c = {'spine_roll': 0.55 * beat * up, 'pelvis_roll': 0.08 * beat * up,
+         'neck_roll': 0.15 * beat * up}  # fmt: skip
+    for side, sign in (('left', 1), ('right', -1)):
+        c[f'{side}_hip_abduct'] = 0.08 + up * (0.28 - sign * 0.08 * beat)
+        c[f'{side}_arm_abduct'] = 0.16 + up * (arms - 0.3 * sign * beat)
+        c[f'{side}_elbow'] = 0.2 + 0.3 * smooth_noise(t, rng) ** 2
+        c[f'{side}_hip_twist'] = np.full_like(t, 0.3)
+    return c
+
+
 #: Every motion by its name.
 MOTIONS: dict[str, Callable[[np.ndarray, np.random.Generator], Channels]] = {
-    f.__name__: f for f in (walk, run, wave, jump, sit, turn, throw, kick, dance, bend, stand)
+    f.__name__: f
+    for f in (
+        walk,
+        run,
+        wave,
+        jump,
+        sit,
+        turn,
+        throw,
+        kick,
+        dance,
+        bend,
+        stand,
+        cartwheel,
+        pushup,
+        stretch,
+    )
 }
-
-
-def choreograph(
-    frames: int, fps: float, rng: np.random.Generator, names: tuple[str, ...] = ()
-) -> tuple[np.ndarray, list[str]]:
-    """Let one figure perform one or two motions, cross-faded over half a second.
-
-    Args:
-        frames: Number of frames F.
-        fps: Frames a second.
-        rng: Draws the motions and their parameters.
-        names: Motions to choose from; all when empty.
-
-    Returns:
-        The channels (F, C) and the names of the motions in order.
-    """
-    pool = list(names or MOTIONS)
-    chosen = [str(rng.choice(pool)) for _ in range(int(rng.integers(1, 3)))]
-    t = np.arange(frames) / fps
-    switch = rng.uniform(0.35, 0.65) * frames / fps
-    values = np.zeros((frames, len(CHANNELS)))
-    for i, name in enumerate(chosen):
-        motion = {**{k: np.full(frames, v) for k, v in _STAND.items()}, **MOTIONS[name](t, rng)}
-        share = 1.0
-        if len(chosen) == 2:
-            share = _ease((t - switch) / 0.5 + 0.5)
-            share = share if i else 1 - share
-        values += np.stack([motion.get(k, np.zeros(frames)) for k in CHANNELS], 1) * (
-            share[:, None] if len(chosen) == 2 else 1.0
-        )
-    sway = [smooth_noise(t, rng, 2.8) for _ in CHANNELS]
-    gain = np.array([0.0 if k in ('lift', 'turn') else 0.035 for k in CHANNELS])
-    values += gain * np.stack(sway, 1)
-    for name in ('left_elbow', 'right_elbow', 'left_knee', 'right_knee'):
-        column = CHANNELS.index(name)
-        values[:, column] = np.clip(values[:, column], 0.02, 2.5)  # hinges do not bend backwards
-    return values, chosen
