@@ -227,8 +227,8 @@ class TestFeatureTerm:
         [
             ({}, 'exactly one'),
             ({'model': estimator(), 'config': 'x.py'}, 'exactly one'),
-            ({'model': estimator(), 'layers': ('layer9',)}, r"no \['layer9'\]"),
-            ({'model': estimator(), 'layers': ()}, 'empty selection'),
+            ({'model': estimator(), 'layers': ('layer9',)}, r"\('layer9',\): name one.*'layer1'"),
+            ({'model': estimator(), 'layers': ()}, r'layers=\(\)'),
         ],
     )
     def test_bad_arguments_are_named(self, args, words):

@@ -55,6 +55,10 @@ def check_agreement(model: torch.nn.Module, config: Config) -> None:
     head, codec = model.head, config.codec
     assert tuple(head.decoder.input_size) == tuple(codec['input_size'])
     assert model.backbone.target == head.target
+    if hasattr(model.backbone, 'mean'):  # a cascade undoes and redoes the normalisation
+        for name in ('mean', 'std'):
+            ours, stock = getattr(model.backbone, name), getattr(model.data_preprocessor, name)
+            assert torch.equal(ours, stock)
     for loader in (config.train_dataloader, config.val_dataloader):
         steps = {step['type']: step for step in loader.dataset.pipeline}
         assert steps['SampleClipFrames']['target'] == head.target

@@ -9,6 +9,7 @@ from mmengine.model import ExponentialMovingAverage
 
 from pose_batches import (
     HEATMAP,
+    PREPROCESSOR,
     REGRESSION,
     SIMCC,
     batch,
@@ -280,6 +281,14 @@ def test_sizes_that_disagree_are_refused():
         losses_of(model, batch(other, scale=8))
     with pytest.raises(ValueError, match='scale=4 is'):
         losses_of(model, batch(scale=2))
+
+
+def test_a_pose_network_of_another_normalisation_is_refused():
+    own = {'type': 'PoseDataPreprocessor', 'mean': [123.675, 116.28, 103.53], 'std': [58.395] * 3}
+    model = build(star_pose(pose_net=estimator(data_preprocessor=own)))
+    with pytest.raises(ValueError, match=r'std=\[58\.395, .* \[58\.395, 57\.12, 57\.375\]'):
+        losses_of(model, batch())
+    losses_of(build(star_pose(pose_net=estimator(data_preprocessor=PREPROCESSOR))), batch())
 
 
 def test_a_target_frame_of_another_size_is_refused():

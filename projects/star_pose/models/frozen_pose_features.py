@@ -68,12 +68,11 @@ class FrozenPoseFeatures(nn.Module):
         definition = Config.fromfile(config).model if config is not None else model
         net = _build(definition, checkpoint)
         names = dict(net.backbone.named_modules())
-        missing = [name for name in layers if name not in names]
-        if missing or not layers:
+        if not layers or not set(layers) <= set(names):
+            stages = [name for name, _ in net.backbone.named_children()]
             raise ValueError(
-                f'layers={layers}: {type(net.backbone).__name__} has no '
-                f'{missing or "empty selection"}; '
-                f'its stages are {[name for name, _ in net.backbone.named_children()]}'
+                f'layers={tuple(layers)}: name modules of {type(net.backbone).__name__}, '
+                f'such as its stages {stages}'
             )
         self.layers = tuple(layers)
         self._shared = _Shared(net.backbone)

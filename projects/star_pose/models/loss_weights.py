@@ -89,8 +89,7 @@ class ScheduledLossWeights(FixedLossWeights):
         if iteration is None:
             raise RuntimeError(
                 'ScheduledLossWeights found no iteration in the message hub; train with an '
-                'MMEngine Runner '
-                'and its RuntimeInfoHook, or use FixedLossWeights'
+                'MMEngine Runner and its RuntimeInfoHook, or use FixedLossWeights'
             )
         done = self.progress(int(iteration))
         return {
@@ -133,9 +132,8 @@ class UncertaintyLossWeights(nn.Module):
         """
         if set(terms) != set(self.log_variances):
             raise ValueError(
-                f'the compound loss has the terms {sorted(terms)}, but UncertaintyLossWeights '
-                'was built for '
-                f'{sorted(self.log_variances)}; list exactly these in `terms`'
+                f'the compound loss has the terms {sorted(terms)}, UncertaintyLossWeights has '
+                f'{sorted(self.log_variances)}; list exactly the former in `terms`'
             )
         return {name: torch.exp(-self.log_variances[name]) for name in terms}
 

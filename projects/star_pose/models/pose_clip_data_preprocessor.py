@@ -61,9 +61,8 @@ class PoseClipDataPreprocessor(PoseDataPreprocessor):
         ranks = {len(shape) for shape in shapes}
         if len(ranks) != 1 or not ranks <= {3, 4}:
             raise ValueError(
-                f'inputs of shapes {shapes}: every sample of a batch must be an image (3, H, '
-                'W), or '
-                'every sample a clip (T, 3, h, w)'
+                f'inputs of shapes {shapes}: the samples of a batch must all be images (3, H, W) '
+                'or all be clips (T, 3, h, w)'
             )
         rank = ranks.pop()
         if rank == 4:
@@ -111,9 +110,8 @@ class PoseClipDataPreprocessor(PoseDataPreprocessor):
             return
         if self.pad_size_divisor != 1:
             raise ValueError(
-                f'pad_size_divisor={self.pad_size_divisor}: padded inputs no longer match '
-                'their gt_sr; '
-                'set it to 1 or drop the high-resolution target from the pipeline'
+                f'pad_size_divisor={self.pad_size_divisor}: padded inputs no longer match their '
+                'gt_sr; set it to 1, or keep_hr=False in GenerateLRClip'
             )
         images = [target.img for target in targets]
         images = super().forward({'inputs': images, 'data_samples': []}, training=False)['inputs']

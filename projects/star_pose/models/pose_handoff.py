@@ -140,9 +140,8 @@ class _StemHandoff(_Handoff):
         stem_layers(pose_net.backbone)
         if self.scale != STEM_STRIDE:
             raise ValueError(
-                f'scale={self.scale}: behind a stride-{STEM_STRIDE} stem the pose network '
-                'expects a map of the '
-                f"low-resolution frame's size, which takes scale={STEM_STRIDE}; use handoff='image'"
+                f'scale={self.scale}: behind its stride-{STEM_STRIDE} stem the pose network '
+                f"expects the LR frame's size, which takes scale={STEM_STRIDE}; use handoff='image'"
             )
 
     @staticmethod

@@ -127,8 +127,8 @@ class SRCascadeBackbone(BaseBackbone):
         clip = x.unsqueeze(1) if x.ndim == 4 else x  # (N, T, 3, h, w)
         if clip.ndim != 5 or clip.shape[2] != 3 or clip.shape[1] < 1:
             raise ValueError(
-                f'the input has shape {tuple(x.shape)}; it must be (N, T >= 1, 3, h, w) or (N, '
-                '3, h, w)'
+                f'the input has shape {tuple(x.shape)}; it must be (N, T >= 1, 3, h, w) or '
+                '(N, 3, h, w)'
             )
         index = target_index(clip.shape[1], self.target)
         target = clip[:, index]  # (N, 3, h, w)
@@ -167,8 +167,7 @@ class SRCascadeBackbone(BaseBackbone):
             return images[:, index]
         if index != num_frames // 2:
             raise ValueError(
-                f'{type(self.sr).__name__} reconstructs the centre frame, but '
-                f'target={self.target!r} '
-                f"is frame {index} of {num_frames}; use target='centre'"
+                f'{type(self.sr).__name__} reconstructs the centre frame, but target='
+                f"{self.target!r} is frame {index} of {num_frames}; use target='centre'"
             )
         return images

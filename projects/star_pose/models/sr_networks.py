@@ -81,9 +81,8 @@ def build_sr_network(config: dict) -> nn.Module:
             ) from error
         if network_traits(name).needs_ops and not mmcv_full_available():
             raise ImportError(
-                f"{name} calls mmcv's compiled operators, and mmcv-lite has none; install mmcv "
-                '2.1.0 with '
-                'operators, and MMagic by `pip install -r requirements/mmagic.txt`'
+                f"{name} calls mmcv's compiled operators, which mmcv-lite lacks; install mmcv "
+                '2.1.0 with operators, and MMagic by `pip install -r requirements/mmagic.txt`'
             )
     return MODELS.build(config)
 

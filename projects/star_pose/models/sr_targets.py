@@ -53,9 +53,8 @@ def gather_sr_targets(samples: SampleList, like: Tensor) -> tuple[Tensor, Tensor
         target = sample.gt_sr
         if target.img.shape != like.shape[1:]:
             raise ValueError(
-                f'gt_sr.img has shape {tuple(target.img.shape)} and the SR frame '
-                f'{tuple(like.shape[1:])}; '
-                "the head's `scale` must be that of GenerateLRClip"
+                f'gt_sr.img has shape {tuple(target.img.shape)}, the SR frame '
+                f"{tuple(like.shape[1:])}; the head's `scale` must be that of GenerateLRClip"
             )
         hr[index] = target.img
         mask[index] = target.mask if 'mask' in target else 1

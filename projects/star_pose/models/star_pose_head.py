@@ -11,8 +11,9 @@ from mmpose.utils.typing import Features, OptSampleList, Predictions, SampleList
 from torch import Tensor, nn
 
 from .pose_handoff import HANDOFFS
+from .sample_checks import check_normalisation, check_sizes, check_target_frame
 from .sr_targets import denormalise, gather_pose_targets, gather_sr_targets, masked_psnr
-from .target_frame import check_target, target_index
+from .target_frame import check_target
 
 __all__ = ['STARPoseHead']
 
@@ -92,9 +93,8 @@ class STARPoseHead(BaseHead):
             )
         if self.sr_decoder is not None and self.sr_loss is None and not self.handoff.needs_sr:
             raise ValueError(
-                f'nothing would train sr_decoder: {name} does not read its frame and sr_loss '
-                'is None; '
-                'set sr_loss or drop sr_decoder'
+                f'nothing would train sr_decoder: {name} does not read its frame and sr_loss is '
+                'None; set sr_loss or drop sr_decoder'
             )
 
     @property
@@ -129,8 +129,8 @@ class STARPoseHead(BaseHead):
         if feats[-1].shape[1] != 3 or not self.handoff.needs_sr:
             raise ValueError(
                 'no SR frame: sr_decoder is None and the last map has shape '
-                f'{tuple(feats[-1].shape)}; '
-                'set sr_decoder, or use SRCascadeBackbone with the image hand-off'
+                f'{tuple(feats[-1].shape)}; set sr_decoder, or use SRCascadeBackbone with the '
+                'image hand-off'
             )
         return feats[-1]
 
@@ -154,7 +154,7 @@ class STARPoseHead(BaseHead):
         test_cfg = test_cfg or {}
         flip_test = test_cfg.get('flip_test', False)
         views = list(feats) if flip_test else [feats]
-        self._check_samples(views[0], batch_data_samples)
+        self.check_samples(views[0], batch_data_samples)
         output_sr = test_cfg.get('output_sr', False)
         pose_feats = []
         for index, view in enumerate(views):
@@ -191,7 +191,7 @@ class STARPoseHead(BaseHead):
         Raises:
             ValueError: If the samples contradict ``target`` or the sizes.
         """
-        self._check_samples(feats, batch_data_samples)
+        self.check_samples(feats, batch_data_samples)
         needs_sr = self.handoff.needs_sr or self.sr_loss is not None
         sr = self.super_resolve(feats) if needs_sr else None
         pose_feats = self._pose_features(feats, sr)
@@ -203,6 +203,19 @@ class STARPoseHead(BaseHead):
             if self.sr_loss is not None:
                 losses = self._sr_losses(sr.float(), batch_data_samples, losses)
         return losses
+
+    def check_samples(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:
+        """Compare the samples with what the model was built for.
+
+        Raises:
+            ValueError: If the target frame, the sizes or the normalisation disagree.
+        """
+        if not samples:
+            return
+        check_target_frame(samples, self.target)
+        check_sizes(samples, feats[0], self.scale, getattr(self.decoder, 'input_size', None))
+        if self.pose_net is not None:
+            check_normalisation(samples, self.pose_net.data_preprocessor)
 
     def _pose_features(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> tuple[Tensor, ...]:
         """Return the levels that the pose head reads, in fp32: several heads call NumPy on them."""
@@ -227,43 +240,13 @@ class STARPoseHead(BaseHead):
         psnr = masked_psnr(sr.detach(), hr, mask, samples)
         return losses if psnr is None else {**losses, 'psnr': psnr}
 
-    def _check_samples(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:
-        """Compare the samples' target frame and sizes with what the model was built for."""
-        meta = samples[0].metainfo if samples else {}
-        if 'target_idx' in meta and 'frame_paths' in meta:
-            num_frames = len(meta['frame_paths'])
-            expected = target_index(num_frames, self.target)
-            found = {int(sample.metainfo['target_idx']) for sample in samples}
-            if found != {expected}:
-                raise ValueError(
-                    f'target_idx is {sorted(found)} in clips of {num_frames} frames, but the model '
-                    f'reconstructs frame {expected} (target={self.target!r}); set the same '
-                    '`target` in '
-                    'SampleClipFrames, the backbone and the head'
-                )
-        if 'input_size' not in meta:
-            return
-        size = tuple(int(side) for side in meta['input_size'])  # (w, h)
-        frame = (feats[0].shape[-1] * self.scale, feats[0].shape[-2] * self.scale)
-        codec = getattr(self.decoder, 'input_size', None)
-        # Without super-resolution (scale 1) the codec alone maps the LR frame to HR pixels.
-        agree = size[0] * frame[1] == size[1] * frame[0] if self.scale == 1 else size == frame
-        if not agree or (codec is not None and tuple(codec) != size):
-            raise ValueError(
-                f'sizes (w, h) disagree: the pipeline made input_size={size}, the codec says '
-                f'{codec}, and the LR '
-                f'frame times scale={self.scale} is {frame}; make them one in the `codec` dict '
-                'and `scale`'
-            )
-
 
 def _build_pose_net(config: dict) -> BasePoseEstimator:
     pose_net = MODELS.build(config)
     if not isinstance(pose_net, BasePoseEstimator) or not pose_net.with_head:
         raise TypeError(
             f'pose_net is a {type(pose_net).__name__}; it must be an MMPose estimator with '
-            'backbone and '
-            "head, such as type='TopdownPoseEstimator'"
+            "backbone and head, such as type='TopdownPoseEstimator'"
         )
     return pose_net
 
