@@ -2,10 +2,12 @@
 
     python benchmarks/learning_curves.py --data data/synthetic --steps 1500
 
-The tiny model is trained from scratch with each hand-off, on the same samples in the same order.
-They are made once, augmented, and kept in memory (0.3 MB each), so that on a small machine the
-time goes to the networks. A system is saved at every validation and goes on from there when the
-command is given again. Writes ``benchmarks/results/learning_curves.json`` and a picture.
+The tiny model is trained from scratch with each hand-off, from the same weights of the pose network
+and on the same samples in the same order: what differs is the hand-off. The samples are made once,
+augmented, and kept in memory (0.3 MB each), so that on a small machine the time goes to the
+networks. The systems take turns from one validation to the next, are saved there, and go on from
+there when the command is given again. Writes ``benchmarks/results/learning_curves.json`` and a
+picture.
 """
 
 from __future__ import annotations
@@ -67,6 +69,17 @@ def model_config(config: Config, system: str) -> dict:
     return model
 
 
+def build_system(config: Config, system: str, seed: int) -> torch.nn.Module:
+    """Build a system whose pose network starts with the baseline's weights."""
+    torch.manual_seed(seed)
+    model = MODELS.build(model_config(config, system))
+    model.init_weights()
+    if system != 'bicubic':
+        baseline = build_system(config, 'bicubic', seed)
+        model.head.pose_net.load_state_dict(baseline.head.pose_net.state_dict())
+    return model
+
+
 def make_samples(dataset: dict, data: str, num: int, seed: int, shuffled: bool) -> list[dict]:
     """Run the pipeline over ``num`` persons: drawn anew in each pass, or spread evenly."""
     for seeding in (random.seed, np.random.seed, torch.manual_seed):
@@ -102,9 +115,7 @@ def learning_rate(step: int, args: argparse.Namespace) -> float:
 
 def train(name: str, until: int, config: Config, pool: list[dict], val: list[dict], args) -> list:
     """Train one system up to a step, from where it was saved, and return its curve."""
-    torch.manual_seed(args.seed)
-    model = MODELS.build(model_config(config, name))
-    model.init_weights()
+    model = build_system(config, name, args.seed)
     model.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), args.lr, weight_decay=0.01)
     generator = torch.Generator().manual_seed(args.seed)

@@ -227,7 +227,10 @@ class TestFeatureTerm:
         [
             ({}, 'exactly one'),
             ({'model': estimator(), 'config': 'x.py'}, 'exactly one'),
-            ({'model': estimator(), 'layers': ('layer9',)}, r"\('layer9',\): name one.*'layer1'"),
+            (
+                {'model': estimator(), 'layers': ('layer9',)},
+                r"\('layer9',\): name modules of HRNet.*'layer1'",
+            ),
             ({'model': estimator(), 'layers': ()}, r'layers=\(\)'),
         ],
     )
