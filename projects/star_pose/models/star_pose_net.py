@@ -45,7 +45,8 @@ class STARPoseNet(BaseModule):
         residual_scale: What the scales of the Transformer's residual branches start from.
         target: Which frame the maps belong to: ``'centre'``, ``'last'``, or ``'all'``, which
             returns the maps of every frame, as a batch of N T.
-        causal: Let no frame see a later one (for streams); needs ``target='last'``.
+        causal: Let no frame see a later one, and tell times by that alone: what was computed for
+            the frames of a stream stays valid when the next one comes. Needs ``target='last'``.
         min_side: The smallest height and width that are accepted, in pixels.
         with_cp: Recompute Transformer blocks in the backward pass to save memory.
         init_cfg: Initialisation config of MMEngine.
@@ -86,6 +87,7 @@ class STARPoseNet(BaseModule):
         self.in_channels = in_channels
         self.token_stride = token_stride
         self.target = target
+        self.causal = causal
         self.min_side = min_side
 
         self.stem = nn.Conv2d(in_channels, embed_channels, 3, padding=1)
@@ -115,7 +117,7 @@ class STARPoseNet(BaseModule):
             x: Clips (N, T, in_channels, h, w) in time order, or images (N, in_channels, h, w);
                 normalised.
             frame_offsets: (T,), each frame's distance from the target in frames; by default what
-                consecutive frames have.
+                consecutive frames have, and 0 where attention is causal.
 
         Returns:
             The target frame (N, in_channels, h, w), the Transformer's map (N, C, h, w) and the CNN
@@ -131,7 +133,9 @@ class STARPoseNet(BaseModule):
         else:
             index = target_index(num_frames, self.target)
             shown = slice(index, index + 1)
-        if frame_offsets is None:
+        if frame_offsets is None and self.causal:
+            frame_offsets = torch.zeros(num_frames, device=x.device)
+        elif frame_offsets is None:
             frame_offsets = torch.arange(num_frames, device=x.device) - index
         elif frame_offsets.shape != (num_frames,):
             raise ValueError(
