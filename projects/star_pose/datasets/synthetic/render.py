@@ -13,11 +13,19 @@ import numpy as np
 from .camera import Camera
 
 __all__ = [
-    'Film', 'Light', 'Surface', 'SurfaceView', 'draw', 'draw_owners', 'draw_shadows', 'shade',
+    'SUPERSAMPLE',
+    'Film',
+    'Light',
+    'Surface',
+    'SurfaceView',
+    'draw',
+    'draw_owners',
+    'draw_shadows',
+    'shade',
     'view',
-]  # fmt: skip
+]
 
-_SUPERSAMPLE = 2
+SUPERSAMPLE = 2  # the canvas is drawn on at this multiple of the image's size
 _SHIFT = 4  # fractional bits of OpenCV's polygon coordinates
 _NEAR = 0.2  # metres; what is closer than this to the camera is not drawn
 
@@ -154,8 +162,8 @@ def view(surfaces: list[Surface], instant: int, camera: Camera) -> SurfaceView:
 
 
 def draw(canvas: np.ndarray, scene: SurfaceView) -> None:
-    """Draw onto a canvas of `_SUPERSAMPLE` times the image's size."""
-    scale = _SUPERSAMPLE
+    """Draw onto a canvas of `SUPERSAMPLE` times the image's size."""
+    scale = SUPERSAMPLE
     # pixel centres: x of the small image lies at scale * (x + 0.5) - 0.5 of the large one
     points = scale * (scene.points + 0.5) - 0.5
     fixed = np.rint(points * (1 << _SHIFT)).astype(np.int32)

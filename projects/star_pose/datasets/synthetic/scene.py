@@ -13,7 +13,18 @@ from .casting import FPS, Cast
 from .labels import annotate_person, detect_person, head_box, ignore_regions, visible_joints
 from .mocap import MotionLibrary
 from .props import Prop, random_prop, stool
-from .render import Film, Light, Surface, draw, draw_owners, draw_shadows, shade, view
+from .render import (
+    SUPERSAMPLE,
+    Film,
+    Light,
+    Surface,
+    SurfaceView,
+    draw,
+    draw_owners,
+    draw_shadows,
+    shade,
+    view,
+)
 
 __all__ = ['Frame', 'Scene', 'SceneOptions']
 
@@ -118,23 +129,16 @@ class Scene:
 
     def _exposure(self, frame: int) -> list[int]:
         """The instants that make up a frame: more of them the farther anything moves."""
-        first = frame * _INSTANTS
-        span = [first, first + _INSTANTS - 1]
+        first, last = frame * _INSTANTS, (frame + 1) * _INSTANTS - 1
         farthest = 0.0
         for figure in self.figures:
-            start, end = _at_times(figure.joints, self._times[span])
-            (a, depth), (b, _) = (
-                self.cameras[span[0]].project(start),
-                self.cameras[span[1]].project(end),
-            )
-            near = depth > 1.0
-            farthest = max(farthest, np.abs(a - b)[near].max(initial=0))
-        count = 1 if farthest < _STEP else 3 if farthest < 3 * _STEP else _INSTANTS
-        return (
-            [first + round(i) for i in np.linspace(0, _INSTANTS - 1, count)]
-            if count > 1
-            else [first + _MIDDLE]
-        )
+            start, end = _at_times(figure.joints, self._times[[first, last]])
+            before, depth = self.cameras[first].project(start)
+            after, _ = self.cameras[last].project(end)
+            farthest = max(farthest, np.abs(after - before)[depth > 1.0].max(initial=0))
+        if farthest < _STEP:
+            return [first + _MIDDLE]
+        return list(range(first, last + 1, 2 if farthest < 3 * _STEP else 1))
 
     def frames(self, labelled: set[int], image_ids: list[int]) -> Iterator[Frame]:
         """Render the video.
@@ -157,7 +161,7 @@ class Scene:
             for frame, exposure in zip(chunk, exposures, strict=True):
                 pose = [vertices[first + len(exposure) // 2] for vertices in posed]
                 views = [view(surfaces, first + i, self.cameras[k]) for i, k in enumerate(exposure)]
-                image = self._expose(frame, views, pose)
+                image = self._expose(exposure, views, pose)
                 image = self.film.develop(image, noise)
                 labels = ([], [], [], [])
                 if frame in labelled:
@@ -178,26 +182,45 @@ class Scene:
             surfaces.append(shade(vertices, prop.quads, prop.colour, none, number, self.light))
         return surfaces
 
-    def _expose(self, frame, views, pose) -> np.ndarray:
+    def _expose(
+        self, exposure: list[int], views: list[SurfaceView], pose: list[np.ndarray]
+    ) -> np.ndarray:
         """Average the instants of one exposure: (h, w, 3) uint8."""
-        camera = self.cameras[frame * _INSTANTS + _MIDDLE]
-        backdrop = self.backdrop.render(camera)
+        backdrop = self._render_backdrop(exposure)
         if self.backdrop.has_ground:
             pieces = [v[p] for f, v in zip(self.figures, pose, strict=True) for p in f.mesh.pieces]
             pieces += [p.vertices for p in self.props]
-            draw_shadows(backdrop, pieces, camera, self.light)
-        large = cv2.resize(backdrop, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-        total = np.zeros(backdrop.shape, np.float32)
+            draw_shadows(backdrop, pieces, self.cameras[exposure[len(exposure) // 2]], self.light)
+        w, h = self.options.size
+        large = cv2.resize(
+            backdrop, (SUPERSAMPLE * w, SUPERSAMPLE * h), interpolation=cv2.INTER_NEAREST
+        )
+        images = []
         for i, scene in enumerate(views):
             canvas = large.copy() if i + 1 < len(views) else large
             draw(canvas, scene)
-            cv2.accumulate(
-                cv2.resize(canvas, self.options.size, interpolation=cv2.INTER_AREA), total
-            )
-        return cv2.convertScaleAbs(total, alpha=1 / len(views))
+            images.append(cv2.resize(canvas, (w, h), interpolation=cv2.INTER_AREA))
+        return _mean(images)
 
-    def _annotate(self, frame, scene, pose, image_id, rng):
-        """Labels, detections and ignore regions of one frame."""
+    def _render_backdrop(self, exposure: list[int]) -> np.ndarray:
+        """The backdrop at the middle of the exposure, or blurred when the camera moves."""
+        cameras = [self.cameras[i] for i in exposure]
+        middle = cameras[len(cameras) // 2]
+        ahead = middle.position + 12 * middle.rotation[2]
+        (before, _), (after, _) = cameras[0].project(ahead), cameras[-1].project(ahead)
+        if np.abs(after - before).max() < 1:
+            return self.backdrop.render(middle)
+        return _mean([self.backdrop.render(camera) for camera in cameras])
+
+    def _annotate(
+        self,
+        frame: int,
+        scene: SurfaceView,
+        pose: list[np.ndarray],
+        image_id: int,
+        rng: np.random.Generator,
+    ) -> tuple[list[dict], list[dict], list[list[int]], list[list[int]]]:
+        """Labels, detections and the ignore regions' x and y of one frame."""
         camera = self.cameras[frame * _INSTANTS + _MIDDLE]
         owners = draw_owners(scene, self.options.size)
         # pixels of the backdrop index the -1 that is put at the end
@@ -227,6 +250,15 @@ class Scene:
                 ignored.append(number)
         margin = max(1, round(0.03 * self._person_pixels))
         return annotations, detections, *ignore_regions(shown, ignored, kept, margin)
+
+
+def _mean(images: list[np.ndarray]) -> np.ndarray:
+    if len(images) == 1:
+        return images[0]
+    total = np.zeros(images[0].shape, np.float32)
+    for image in images:
+        cv2.accumulate(image, total)
+    return cv2.convertScaleAbs(total, alpha=1 / len(images))
 
 
 def _at_times(path: np.ndarray, times: np.ndarray) -> np.ndarray:
