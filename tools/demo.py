@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', default='work_dirs/demo', help='folder to write')
     parser.add_argument('--videos', type=int, default=6, help='videos to generate (default 6)')
     parser.add_argument('--frames', type=int, default=20, help='frames a video (default 20)')
-    parser.add_argument('--steps', type=int, default=80, help='training steps (default 80)')
+    parser.add_argument('--steps', type=int, default=60, help='training steps (default 60)')
     parser.add_argument('--batch-size', type=int, default=16, help='clips a step (default 16)')
     parser.add_argument(
         '--max-seconds', type=float, default=150, help='end the training after this time'
@@ -53,7 +53,7 @@ def main() -> None:
     weights = str(shipped[0]) if shipped else None
     print(f'[2/4] Training {TINY.stem} from {weights or "random weights"}', flush=True)
     runner = demo.build(args.steps, args.batch_size, min(2, cores), args.max_seconds, weights)
-    runner.train()
+    demo.train(runner)
 
     print('[3/4] Evaluating it on other videos', flush=True)
     metrics = runner.test()
@@ -76,7 +76,7 @@ So short a training shows that everything works, not how good it gets.
 
   picture     {demo.picture}   LR | SR | ground truth | prediction, and the clip below
   data        {demo.data_root}   PoseTrack18's form
-  checkpoint  {demo.work_dir}   with the log and the config
+  checkpoint  {demo.checkpoint}   with the config beside it
 
 Next, train longer on these clips:
   python tools/train.py {os.path.relpath(TINY)} --cfg-options data_root={demo.data_root}/

@@ -19,7 +19,7 @@ class SyntheticDemo:
 
     Args:
         config: Path of a recipe for ``PoseTrackClipDataset``.
-        out: Folder to write: ``data/``, ``work/`` and ``prediction.png``.
+        out: Folder to write: ``data/``, ``work/last.pth`` and ``prediction.png``.
         seed: Seed of the data and of the training.
     """
 
@@ -29,6 +29,7 @@ class SyntheticDemo:
         self.seed = seed
         self.data_root = self.out / 'data'
         self.work_dir = self.out / 'work'
+        self.checkpoint = self.work_dir / 'last.pth'
         self.picture = self.out / 'prediction.png'
 
     def make_data(self, videos: int, frames: int, workers: int = 2) -> dict[str, dict[str, int]]:
@@ -92,11 +93,22 @@ class SyntheticDemo:
             dict(type='LinearLR', begin=0, end=warm_up, start_factor=0.01, by_epoch=False),
             dict(type='CosineAnnealingLR', begin=warm_up, end=steps, T_max=steps, by_epoch=False),
         ]
-        cfg.default_hooks.checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=steps)
+        cfg.default_hooks.checkpoint = None  # see train()
         cfg.log_processor = dict(type='LogProcessor', by_epoch=False)
         runner = Runner.from_cfg(cfg)
         runner.register_hook(ProgressBarHook(max_seconds))
         return runner
+
+    def train(self, runner: Runner) -> None:
+        """Train, and keep the weights wherever the training ended.
+
+        Args:
+            runner: What :meth:`build` gave.
+        """
+        runner.train()
+        runner.save_checkpoint(
+            str(self.work_dir), self.checkpoint.name, save_optimizer=False, by_epoch=False
+        )
 
     def draw(self, runner: Runner, count: int = 3) -> pathlib.Path:
         """Draw LR frame, SR frame, ground truth and prediction of some persons.
