@@ -14,7 +14,8 @@ from clip_samples import build, seed_pipeline, texture, use_mmpose_scope
 from star_pose.datasets import ClipReadError
 from star_pose.datasets.clip_cache import ClipCache, ClipCacheWriter
 from star_pose.datasets.fill_clip_cache import clip_sources, cutter_of, fill_cache
-from star_pose.datasets.person_clip import PersonCutter, clip_key
+from star_pose.datasets.person_clip import clip_key
+from star_pose.datasets.person_cutter import CropCutter, PersonCutter
 
 META = dict(reach=1.4, codec='jpeg')
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -206,6 +207,34 @@ def test_unreadable_frames_are_reported_and_made_when_they_are_mended(data, tmp_
     frame.write_bytes(content)
     mended = fill(data, path)
     assert (mended.present, mended.written, mended.faults) == (26, 6, [])
+
+
+def test_without_augmentation_the_crop_itself_is_kept_and_equals_the_frames(data, tmp_path):
+    pipeline = data.train_dataloader.dataset.pipeline
+    affine, low = AUGMENTATION[-2:]
+    pipeline[:] = [*pipeline[:2], dict(type='GetBBoxCenterScale', padding=1.1), affine, low]
+    cutter = cutter_of(data, 'train')
+    assert cutter == CropCutter((192, 256), 1.1, use_udp=True)
+    assert cutter_of(data, 'train', reach=1.2) == PersonCutter((192, 256), 1.1, 1.2)
+    pipeline[3] = dict(affine, defer=True)
+    assert isinstance(cutter_of(data, 'train'), PersonCutter)
+    pipeline[3] = affine
+    path = str(tmp_path / 'train.lmdb')
+    fill(data, path)
+    (source,) = clip_sources(data, 'train', cutter)
+    frames = build(*pipeline)(source.dataset.get_data_info(9))
+    pipeline[1] = dict(type='LoadClip', cache=path, cache_miss='raise')
+    cached = build(*pipeline)(source.dataset.get_data_info(9))
+    assert psnr(cached['gt_img'], frames['gt_img']) > 35  # the codec halves the chroma
+    grey = [cv2.cvtColor(one['gt_img'], cv2.COLOR_BGR2GRAY) for one in (cached, frames)]
+    assert psnr(*grey) > 45
+
+
+def test_pipeline_without_clip_affine_is_refused(data):
+    pipeline = data.train_dataloader.dataset.pipeline
+    pipeline[-3] = dict(type='TopdownAffine', input_size=(192, 256))
+    with pytest.raises(ValueError, match='no ClipAffine'):
+        cutter_of(data, 'train')
 
 
 def test_random_stride_cannot_be_cached(data):

@@ -7,7 +7,8 @@ import pytest
 from clip_samples import build, random_box, sample, seed_pipeline, texture
 from star_pose.datasets import ClipReadError
 from star_pose.datasets.geometry import apply_matrix
-from star_pose.datasets.person_clip import PersonClip, PersonCutter
+from star_pose.datasets.person_clip import PersonClip
+from star_pose.datasets.person_cutter import CropCutter, PersonCutter
 from star_pose.datasets.source_view import SourceView
 
 SIZE = (400, 300)
@@ -167,3 +168,29 @@ def test_stock_affine_refuses_the_cuts_of_a_cache():
     stock = dict(type='TopdownAffine', input_size=(192, 256))
     with pytest.raises(ValueError, match='use ClipAffine with a cache'):
         build(AUGMENTATION[0], stock, dict(type='GenerateLRClip'))(start)
+
+
+@pytest.mark.parametrize('use_udp', [True, False])
+def test_kept_crop_is_what_the_affine_makes_and_is_not_warped_again(use_udp):
+    rng = np.random.default_rng(9)
+    affine = dict(type='ClipAffine', input_size=(192, 256), use_udp=use_udp)
+    pipeline = build(AUGMENTATION[0], affine, AUGMENTATION[-1])
+    for _ in range(5):
+        frames = [texture(SIZE, rng) for _ in range(3)]
+        start = sample(frames, random_box(rng, SIZE), rng)
+        clip = CropCutter(use_udp=use_udp).cut(frames, start['bbox'])
+        back = PersonClip.from_bytes(clip.to_bytes('jpeg', 100))
+        cut = dict(copy.copy(start), img=clip.images, source_view=back.view)
+        expected, found = pipeline(copy.deepcopy(start)), pipeline(cut)
+        for one, other in zip(found['img'], expected['img'], strict=True):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(found['gt_img'], expected['gt_img'])
+        assert np.mean(found['gt_mask'] != expected['gt_mask']) < 0.005
+        for key in ('transformed_keypoints', 'warp_mat'):
+            np.testing.assert_array_equal(found[key], expected[key])
+
+
+def test_uncompressed_codec_refuses_odd_sides():
+    clip = CropCutter(input_size=(49, 64)).cut([np.zeros((90, 90, 3), np.uint8)], [9, 9, 40, 60])
+    with pytest.raises(ValueError, match='even sides, got 49x64'):
+        clip.to_bytes('i420')

@@ -33,8 +33,9 @@ def main() -> int:
     parser.add_argument(
         '--reach',
         type=float,
-        help='side of the cut in longer sides of the padded box (default: 1.4 for train, which '
-        'holds 99 per cent of what the default augmentation asks for; else 1.05)',
+        help='keep a square of so many longer sides of the padded box (default: the crop itself '
+        'where nothing is augmented; else 1.4, which holds 99 per cent of what the default '
+        'augmentation asks for)',
     )
     parser.add_argument(
         '--resolution',
@@ -63,10 +64,9 @@ def fill(args: argparse.Namespace) -> int:
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope(cfg.get('default_scope', 'mmpose'))
-    reach = args.reach or (1.4 if args.split == 'train' else 1.05)
-    cutter = cutter_of(cfg, args.split, reach=reach, resolution=args.resolution)
+    cutter = cutter_of(cfg, args.split, args.reach, args.resolution)
     sources = clip_sources(cfg, args.split, cutter, args.codec, args.quality)
-    meta = dict(vars(cutter), codec=args.codec, quality=args.quality)
+    meta = dict(vars(cutter), kind=type(cutter).__name__, codec=args.codec, quality=args.quality)
     with ClipCacheWriter(args.out, meta) as writer:
         report = fill_cache(sources, writer, args.workers, progress)
     for fault in report.faults[:10]:

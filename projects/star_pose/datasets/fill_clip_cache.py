@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from .clip_cache import ClipCacheWriter
 from .errors import DataError
-from .person_clip import PersonCutter, clip_key
+from .person_clip import clip_key
+from .person_cutter import CropCutter, PersonCutter
 from .transforms import LoadClip, SampleClipFrames
 
 __all__ = ['CacheReport', 'ClipSource', 'clip_sources', 'cutter_of', 'fill_cache']
@@ -57,7 +58,7 @@ class ClipSource(Dataset):
         dataset: BaseDataset,
         transforms: list,
         load: LoadClip,
-        cutter: PersonCutter,
+        cutter: PersonCutter | CropCutter,
         codec: str = 'i420',
         quality: int = 90,
     ) -> None:
@@ -94,24 +95,48 @@ class ClipSource(Dataset):
         return clip_key(results), clip.to_bytes(self.codec, self.quality), ''
 
 
-def cutter_of(cfg: Config, split: str, **settings) -> PersonCutter:
-    """A cutter with the sizes that a config's pipeline has.
+def cutter_of(
+    cfg: Config, split: str, reach: float | None = None, resolution: float = 1.0
+) -> PersonCutter | CropCutter:
+    """The cutter that fits a config's pipeline.
+
+    Where nothing but ``GetBBoxCenterScale`` stands between ``LoadClip`` and ``ClipAffine``, which
+    warps the frames at once, the crop itself is kept; else a square that can be augmented.
 
     Args:
         cfg: The config.
         split: ``'train'``, ``'val'`` or ``'test'``.
-        **settings: ``reach`` and ``resolution``.
+        reach: As of :class:`PersonCutter`; a number asks for the square in any case.
+        resolution: As of :class:`PersonCutter`.
+
+    Raises:
+        ValueError: The pipeline has no ``ClipAffine``.
     """
-    for step in _pipeline_cfg(cfg[f'{split}_dataloader'].dataset):
-        if step['type'] in ('ClipAffine', 'TopdownAffine'):
-            settings['input_size'] = tuple(step['input_size'])
+    steps = _pipeline_cfg(cfg[f'{split}_dataloader'].dataset)
+    kinds = [step['type'] for step in steps]
+    if 'ClipAffine' not in kinds:
+        raise ValueError(
+            f'the pipeline of {split}_dataloader has no ClipAffine, which alone can warp clips of '
+            f'a cache; it has {kinds}'
+        )
+    affine = steps[kinds.index('ClipAffine')]
+    sizes = dict(input_size=tuple(affine['input_size']))
+    for step in steps:
         if step['type'] == 'GetBBoxCenterScale' and 'padding' in step:
-            settings['padding'] = step['padding']
-    return PersonCutter(**settings)
+            sizes['padding'] = step['padding']
+    between = kinds[kinds.index('LoadClip') + 1 : kinds.index('ClipAffine')]
+    deferred = affine.get('defer', False) or affine.get('lr_source') not in (None, False)
+    if reach is None and between == ['GetBBoxCenterScale'] and not deferred:
+        return CropCutter(**sizes, use_udp=affine.get('use_udp', False))
+    return PersonCutter(**sizes, reach=reach or PersonCutter.reach, resolution=resolution)
 
 
 def clip_sources(
-    cfg: Config, split: str, cutter: PersonCutter, codec: str = 'i420', quality: int = 90
+    cfg: Config,
+    split: str,
+    cutter: PersonCutter | CropCutter,
+    codec: str = 'i420',
+    quality: int = 90,
 ) -> list[ClipSource]:
     """Build a config's data set and find the pipelines in it that load clips.
 
@@ -158,7 +183,7 @@ def fill_cache(
         # In order and in runs: frames that neighbours share are then decoded once a worker
         loader = DataLoader(
             Subset(source, missing),
-            batch_size=8,
+            batch_size=32,
             num_workers=workers,
             collate_fn=list,
             multiprocessing_context='fork' if workers else None,
@@ -183,7 +208,9 @@ def _write_all(records: Iterator, writer: ClipCacheWriter, report: CacheReport) 
     writer.write(pending)
 
 
-def _find_sources(dataset, cutter: PersonCutter, codec: str, quality: int) -> list[ClipSource]:
+def _find_sources(
+    dataset, cutter: PersonCutter | CropCutter, codec: str, quality: int
+) -> list[ClipSource]:
     """Find the pipelines that load clips, in wrapped and combined data sets too."""
     transforms = list(getattr(getattr(dataset, 'pipeline', None), 'transforms', []))
     kinds = [type(transform) for transform in transforms]

@@ -56,7 +56,7 @@ class ClipAffine(TopdownAffine):
         defer: bool = False,
         lr_source: bool | float | None = None,
     ) -> None:
-        super().__init__(tuple(input_size), use_udp)
+        super().__init__(tuple(int(side) for side in input_size), use_udp)
         self.defer = defer
         self.lr_source = lr_source
 
@@ -86,7 +86,11 @@ class ClipAffine(TopdownAffine):
         results['lr_source'] = low
         results['warp_deferred'] = low or self.defer
         results['gt_mask'] = inside_mask(source_to_input, view.inside, self.input_size)
-        if results['warp_deferred']:
+        # A cache may hold the very crops: then there is nothing to warp
+        is_crop = view.image_size == self.input_size and np.allclose(
+            source_to_input, np.eye(2, 3), rtol=0, atol=1e-3
+        )
+        if results['warp_deferred'] or is_crop:
             results['img'] = frames
         else:
             results['img'] = [_warp(frame, source_to_input, self.input_size) for frame in frames]
