@@ -101,6 +101,10 @@ def cfg():
     return Config(
         dict(
             data_root='data/a/',
+            model=dict(
+                head=dict(type='STARPoseHead', sr_decoder=dict(type='PixelShuffleSRDecoder')),
+                test_cfg=dict(flip_test=True),
+            ),
             optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1)),
             default_hooks=dict(visualization=dict(type='ClipVisualizationHook', enable=False)),
             train_dataloader=dict(
@@ -141,6 +145,7 @@ def test_one_option_moves_every_data_set_with_the_root(cfg):
 
 def test_pictures_are_switched_on_by_their_folder(cfg):
     entry_point.apply_common_arguments(cfg, _arguments('--show-dir', 'pictures', '--interval', '7'))
+    assert cfg.model.test_cfg == dict(flip_test=True, output_sr=True)
     hook = cfg.default_hooks.visualization
     assert (hook.enable, hook.out_dir, hook.interval) == (True, 'pictures', 7)
 
@@ -193,6 +198,11 @@ def test_labels_that_are_there_pass(cfg, tmp_path):
     (tmp_path / 'a.json').write_text('{}')
     cfg.train_dataloader.dataset.data_root = str(tmp_path)
     entry_point.check_data(cfg, ('train',))
+
+
+def test_a_missing_config_is_named():
+    with pytest.raises(DataNotFoundError, match=r'config not found: configs/some\.py'):
+        entry_point.load_config(_arguments())
 
 
 def test_a_missing_checkpoint_is_named():

@@ -4,7 +4,6 @@ import argparse
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from mmengine.config import Config
 from mmengine.runner import Runner
 
 from star_pose.engine import entry_point
@@ -27,14 +26,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Evaluate."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    entry_point.apply_common_arguments(cfg, args)
-    cfg.load_from = args.checkpoint
-    if args.dump:
-        evaluator = cfg.test_evaluator
-        evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
-        cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
     with entry_point.readable_errors():
+        cfg = entry_point.load_config(args)
+        cfg.load_from = args.checkpoint
+        if args.dump:
+            evaluator = cfg.test_evaluator
+            evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+            cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
         entry_point.check_checkpoint(args.checkpoint)
         entry_point.check_data(cfg, ('test',))
         runner = Runner.from_cfg(cfg)

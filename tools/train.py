@@ -4,7 +4,6 @@ import argparse
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from mmengine.config import Config
 from mmengine.runner import Runner
 
 from star_pose.engine import entry_point
@@ -36,18 +35,17 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    entry_point.apply_common_arguments(cfg, args)
-    if args.amp:
-        entry_point.use_mixed_precision(cfg)
-    if args.no_validate:
-        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    if args.auto_scale_lr:
-        cfg.setdefault('auto_scale_lr', {}).update(enable=True)
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
     with entry_point.readable_errors():
+        cfg = entry_point.load_config(args)
+        if args.amp:
+            entry_point.use_mixed_precision(cfg)
+        if args.no_validate:
+            cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        if args.auto_scale_lr:
+            cfg.setdefault('auto_scale_lr', {}).update(enable=True)
+        if args.resume:
+            cfg.resume = True
+            cfg.load_from = None if args.resume == 'auto' else args.resume
         entry_point.check_data(cfg, ('train', 'val'))
         Runner.from_cfg(cfg).train()
 

@@ -22,6 +22,7 @@ __all__ = [
     'apply_common_arguments',
     'check_checkpoint',
     'check_data',
+    'load_config',
     'merge_options',
     'readable_errors',
     'use_mixed_precision',
@@ -77,6 +78,27 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config that a command line names and write its arguments into it.
+
+    Args:
+        args: What a parser with ``config`` and :func:`add_common_arguments` gave.
+
+    Returns:
+        The config.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+    """
+    if not osp.isfile(args.config):
+        raise DataNotFoundError.describe(
+            'config', args.config, remedies=('the recipes are in configs/',)
+        )
+    cfg = Config.fromfile(args.config)
+    apply_common_arguments(cfg, args)
+    return cfg
+
+
 def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
     """Write the shared arguments into a config.
 
@@ -106,6 +128,8 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
             out_dir=args.show_dir,
             interval=args.interval,
         )
+        if cfg.get('model', {}).get('head', {}).get('sr_decoder'):
+            cfg.model.setdefault('test_cfg', {}).update(output_sr=True)  # drawn too
     merge_options(cfg, args.cfg_options)
 
 
