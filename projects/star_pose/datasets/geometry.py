@@ -123,9 +123,15 @@ def inside_mask(
     mapped = apply_matrix(inverse, corners)
     if (mapped >= low).all() and (mapped <= high).all():
         return np.ones((height, width), np.uint8)  # the box is convex: all between is inside too
-    grid_x, grid_y = np.arange(width), np.arange(height)[:, None]
-    mask = np.ones((height, width), bool)
+    # Along a row both source coordinates are linear, so its inside is an interval: of x for each
+    # of them in turn, infinite or empty (inf to inf) where the coordinate does not change
+    rows = np.arange(height)
+    first, last = np.zeros(height), np.full(height, width - 1.0)
     for axis in (0, 1):
-        position = inverse[axis, 0] * grid_x + inverse[axis, 1] * grid_y + inverse[axis, 2]
-        mask &= (position >= low[axis]) & (position <= high[axis])
-    return mask.astype(np.uint8)
+        slope, at_zero = inverse[axis, 0], inverse[axis, 1] * rows + inverse[axis, 2]
+        with np.errstate(divide='ignore', over='ignore'):
+            ends = np.array([low[axis] - at_zero, high[axis] - at_zero]) / slope  # 2 H
+        first = np.maximum(first, ends.min(axis=0))
+        last = np.minimum(last, ends.max(axis=0))
+    columns = np.arange(width)
+    return ((columns >= first[:, None]) & (columns <= last[:, None])).astype(np.uint8)
