@@ -59,7 +59,7 @@ class ClipSource(Dataset):
         transforms: list,
         load: LoadClip,
         cutter: PersonCutter | CropCutter,
-        codec: str = 'i420',
+        codec: str = 'jpeg',
         quality: int = 90,
     ) -> None:
         for transform in transforms:
@@ -135,7 +135,7 @@ def clip_sources(
     cfg: Config,
     split: str,
     cutter: PersonCutter | CropCutter,
-    codec: str = 'i420',
+    codec: str = 'jpeg',
     quality: int = 90,
 ) -> list[ClipSource]:
     """Build a config's data set and find the pipelines in it that load clips.
