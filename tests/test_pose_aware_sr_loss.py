@@ -1,5 +1,6 @@
 import copy
 import math
+import pathlib
 
 import pytest
 import torch
@@ -212,6 +213,16 @@ class TestFeatureTerm:
         torch.save({'state_dict': stock.state_dict()}, tmp_path / 'pose.pth')
         feature = FrozenPoseFeatures(model=estimator(), checkpoint=str(tmp_path / 'pose.pth'))
         assert torch.equal(feature.net.conv1.weight, stock.backbone.conv1.weight)
+
+    def test_it_reads_configs_of_mmpose_and_the_nested_network_of_ours(self):
+        stock = FrozenPoseFeatures(
+            config='mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+            'td-hm_res50_8xb64-210e_coco-256x192.py'
+        )
+        assert stock.net.depth == 50
+        ours = pathlib.Path(__file__).parent.parent / 'configs/star_pose_tiny_64x48_posetrack.py'
+        nested = FrozenPoseFeatures(config=str(ours))
+        assert type(nested.net).__name__ == 'HRNet'
 
     def test_padding_cannot_leak_in(self, loss, frames):
         sr, hr = frames

@@ -140,6 +140,7 @@ def test_a_handoff_may_be_a_dict_of_a_registered_type():
         build(star_pose('stem'))
 
 
+@pytest.mark.slow
 def test_stem_and_trunk_are_the_same_when_compiled():
     backbone = build(hrnet())
     backbone.eval()  # HRNet's returns None

@@ -283,6 +283,12 @@ def test_sizes_that_disagree_are_refused():
         losses_of(model, batch(scale=2))
 
 
+def test_a_map_of_other_channels_is_refused():
+    config = star_pose(in_channels=32)
+    with pytest.raises(ValueError, match=r'\(2, 16, 32, 24\).*in_channels=32'):
+        losses_of(build(config), batch())
+
+
 def test_a_pose_network_of_another_normalisation_is_refused():
     own = {'type': 'PoseDataPreprocessor', 'mean': [123.675, 116.28, 103.53], 'std': [58.395] * 3}
     model = build(star_pose(pose_net=estimator(data_preprocessor=own)))
@@ -325,6 +331,7 @@ def test_distributed_training_uses_every_parameter(tmp_path):
         torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('handoff', HANDOFFS)
 @pytest.mark.filterwarnings('ignore')
 def test_the_whole_model_exports_to_onnx(handoff):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
@@ -65,8 +66,7 @@ class FrozenPoseFeatures(nn.Module):
         super().__init__()
         if (config is None) == (model is None):
             raise ValueError('give exactly one of `config` (a path) and `model` (a definition)')
-        definition = Config.fromfile(config).model if config is not None else model
-        net = _build(definition, checkpoint)
+        net = _build(_read_model(config) if model is None else model, checkpoint)
         names = dict(net.backbone.named_modules())
         if not layers or not set(layers) <= set(names):
             stages = [name for name, _ in net.backbone.named_children()]
@@ -117,6 +117,11 @@ class FrozenPoseFeatures(nn.Module):
             for handle in handles:
                 handle.remove()
         return found
+
+
+def _read_model(config: str) -> dict:
+    """Read the ``model`` of a config file, or of an installed package's (``mmpose::...``)."""
+    return (get_config(config) if '::' in config else Config.fromfile(config)).model
 
 
 def _build(definition: dict, checkpoint: str | None) -> nn.Module:

@@ -79,7 +79,8 @@ class PoseAwareSRLoss(nn.Module):
         structure: ``'gradient'``, ``'laplacian'`` or None for no such term.
         feature: Config of :class:`FrozenPoseFeatures`, or None for no such term.
         weights: Config of the terms' weights: :class:`FixedLossWeights`,
-            :class:`ScheduledLossWeights` or :class:`UncertaintyLossWeights`.
+            :class:`ScheduledLossWeights` or :class:`UncertaintyLossWeights`. Default: fixed, 0.5
+            for ``structure`` and 1 for the others.
 
     Raises:
         ValueError: If ``structure`` is unknown, or an extent, the gain or ``eps`` is out of range.

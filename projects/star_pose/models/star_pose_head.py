@@ -74,6 +74,7 @@ class STARPoseHead(BaseHead):
                 'give exactly one of `pose_net` (a whole estimator) and `head` (a head alone)'
             )
         self.target = check_target(target)
+        self.in_channels = in_channels
         self.scale = scale
         self.pose_net = None if pose_net is None else _build_pose_net(pose_net)
         self.head = None if head is None else MODELS.build(head)
@@ -205,11 +206,16 @@ class STARPoseHead(BaseHead):
         return losses
 
     def check_samples(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:
-        """Compare the samples with what the model was built for.
+        """Compare the maps and the samples with what the model was built for.
 
         Raises:
-            ValueError: If the target frame, the sizes or the normalisation disagree.
+            ValueError: If channels, target frame, sizes or normalisation disagree.
         """
+        if feats[-1].shape[1] != self.in_channels:
+            raise ValueError(
+                f'the last map has shape {tuple(feats[-1].shape)}, but the head has '
+                f'in_channels={self.in_channels}; make it the channels of the neck or backbone'
+            )
         if not samples:
             return
         check_target_frame(samples, self.target)
