@@ -159,6 +159,16 @@ def test_a_checkpoint_loads_with_and_without_mmagics_prefix(prefix, tmp_path):
         wrap(checkpoint=str(path))
 
 
+def test_the_frame_is_normalised_in_fp32_under_autocast():
+    _, clip = normalised_clip()
+    backbone = wrap()
+    backbone.sr.register_forward_hook(lambda module, args, output: output.bfloat16())
+    _, frame = backbone(clip)
+    assert frame.dtype == torch.float32
+    step = 255 / 256 / 2 / STD.min()  # half a unit of bf16's last place below 1, normalised
+    assert (frame - wrap()(clip)[1]).abs().max() <= step
+
+
 @pytest.mark.parametrize(
     ('args', 'words'),
     [

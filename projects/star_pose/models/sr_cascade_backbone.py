@@ -159,7 +159,8 @@ class SRCascadeBackbone(BaseBackbone):
         image = self._select(images, index, num_frames)
         height, width = (side * self.scale for side in clip.shape[-2:])
         image = image[..., :height, :width]
-        return (image * 255 - self.mean) / self.std
+        # In bf16, 255 levels and a mean would share 8 bits.
+        return (image.float() * 255 - self.mean) / self.std
 
     def _select(self, images: Tensor, index: int, num_frames: int) -> Tensor:
         """Take the target out of all frames (N, T, 3, H, W), or accept the centre (N, 3, H, W)."""
