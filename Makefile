@@ -32,6 +32,9 @@ setup: $(STAMP)
 # An interrupted set-up is repaired by the same commands: venv completes a half-made environment,
 # and a package whose record is missing was cut off while it was installed, so it is forgotten.
 $(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || { \
+		echo 'CPython 3.10 to 3.12 is needed, $(PYTHON) is $(VERSION): make setup PYTHON=python3.11'; \
+		exit 1; }
 	@echo '[1/4] environment in $(VENV)'
 	@$(PYTHON) -m venv $(VENV)
 	@find -L $(VENV)/lib -path '*/site-packages/*.dist-info' -prune ! -exec test -e {}/RECORD ';' \
