@@ -1,0 +1,32 @@
+# Clips of 1 frame instead of 5: what the neighbours in time add.
+_base_ = '../star_pose_tiny_64x48_posetrack.py'
+
+codec = dict(
+    type='SimCCLabel', input_size=(192, 256), sigma=(4.9, 5.66), simcc_split_ratio=2.0,
+    normalize=False)
+scale = 4
+num_frames = 1
+
+train_pipeline = [
+    dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
+    dict(type='LoadClip'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='RandomHalfBody'),
+    dict(type='RandomBBoxTransform'),
+    dict(type='ClipAffine', input_size=codec['input_size']),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='GenerateLRClip', scale=scale),
+    dict(type='PackClipInputs'),
+]
+val_pipeline = [
+    dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
+    dict(type='LoadClip'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='ClipAffine', input_size=codec['input_size']),
+    dict(type='GenerateLRClip', scale=scale),
+    dict(type='PackClipInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+test_dataloader = val_dataloader
