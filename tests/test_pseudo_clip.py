@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from clip_samples import blob, build, centroid, sample, seed_pipeline, texture
-from star_pose.datasets.transforms.geometry import apply_matrix
+from star_pose.datasets.geometry import apply_matrix
+from star_pose.datasets.person_cutter import PersonCutter
 
 SIZE = (160, 120)
 BOX = (40, 20, 100, 100)
@@ -43,6 +44,20 @@ def test_a_keypoint_is_in_every_frame_where_the_motion_says():
         for t in range(5):
             expected = apply_matrix(made['camera_motion'][t], spot)
             np.testing.assert_allclose(centroid(made['img'][t]), expected, atol=0.05)
+
+
+def test_cuts_of_a_cache_move_as_the_frames_do():
+    rng = np.random.default_rng(8)
+    spot = np.array([72.0, 61.0])
+    start = still(rng, blob(SIZE, spot, sigma=3.0))
+    clip = PersonCutter(input_size=(36, 48), reach=1.2).cut(start['img'], start['bbox'])
+    assert clip.view.image_size[1] < SIZE[1] / 1.5  # made smaller, too
+    start.update(img=clip.images, source_view=clip.view)
+    made = build(dict(type='PseudoClip', exposure=0.0))(start)
+    for t in range(5):
+        expected = apply_matrix(made['camera_motion'][t], spot)
+        found = apply_matrix(clip.view.to_frame, centroid(made['img'][t]))
+        np.testing.assert_allclose(found, expected, atol=0.15)
 
 
 def test_motion_is_smooth_small_and_not_on_whole_pixels():
