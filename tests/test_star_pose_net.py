@@ -92,17 +92,42 @@ def test_cnn_branch_sees_the_target_frame_alone_and_the_transformer_all(target, 
         assert torch.equal(found[0], base[0]) == (frame != index)
 
 
+@pytest.mark.parametrize(
+    ('target', 'num_neighbours', 'seen'),
+    [
+        ('centre', 2, {1, 2, 3}),
+        ('centre', 4, {0, 1, 2, 3, 4}),
+        ('centre', 1, {1, 2}),
+        ('last', 2, {2, 3, 4}),
+    ],
+)
+def test_cnn_branch_sees_as_many_neighbours_as_are_asked_for(target, num_neighbours, seen):
+    net = make_net(target=target, num_neighbours=num_neighbours)
+    clip = make_clip(5)
+    for frame in range(5):
+        changed = clip.clone()
+        changed[:, frame] *= -1
+        assert torch.equal(net(changed)[2], net(clip)[2]) == (frame not in seen)
+
+
+def test_where_the_clip_ends_the_nearest_frame_stands_in_for_a_neighbour():
+    net = make_net(num_neighbours=4)
+    clip = make_clip(3)
+    longer = clip[:, [0, 0, 1, 2, 2]]
+    torch.testing.assert_close(net(clip)[2], net(longer)[2])
+
+
 def test_all_frames_at_once_are_a_batch_whose_target_equals_the_centres():
     clip = make_clip(5)
-    centre, every = make_net(), make_net(target='all')
+    centre, every = make_net(num_neighbours=2), make_net(target='all', num_neighbours=2)
     for one, all_frames in zip(centre(clip), every(clip), strict=True):
         assert len(all_frames) == 10
         torch.testing.assert_close(all_frames.unflatten(0, (2, 5))[:, 2], one)
 
 
-@pytest.mark.parametrize('attention', ['joint', 'factorised'])
-def test_permuting_the_other_frames_with_their_positions_leaves_the_maps(attention):
-    net = make_net(attention=attention).double()
+@pytest.mark.parametrize('kwargs', [{}, dict(attention='factorised', num_neighbours=2)])
+def test_permuting_the_other_with_their_positions_leaves_the_maps(kwargs):
+    net = make_net(**kwargs).double()
     clip = make_clip(5).double()
     order = torch.tensor([4, 0, 2, 1, 3])
     offsets = torch.arange(5) - 2
@@ -111,14 +136,14 @@ def test_permuting_the_other_frames_with_their_positions_leaves_the_maps(attenti
 
 
 def test_what_a_causal_net_computed_stays_valid_when_the_next_frame_comes():
-    net = make_net(target='last', causal=True, temporal_kernel=3)
+    net = make_net(target='last', causal=True, temporal_kernel=3, num_neighbours=2)
     every = copy.deepcopy(net)
     every.target = 'all'
     clip = make_clip(4)
-    of_longer = every(clip)[1].unflatten(0, (2, 4))
+    of_longer = [x.unflatten(0, (2, 4)) for x in every(clip)]
     for num_frames in (1, 2, 3, 4):
-        found = net(clip[:, :num_frames])[1]
-        torch.testing.assert_close(found, of_longer[:, num_frames - 1])
+        for found, longer in zip(net(clip[:, :num_frames]), of_longer, strict=True):
+            torch.testing.assert_close(found, longer[:, num_frames - 1])
 
 
 @pytest.mark.parametrize(
@@ -161,7 +186,7 @@ def test_autocast_gives_about_what_fp32_gives_and_trains(dtype):
         dict(attention='factorised', position='learned', temporal_kernel=3),
         dict(kernel='softmax'),
         dict(normaliser='inline', target='last', causal=True),
-        dict(normaliser='shift', target='all'),
+        dict(normaliser='shift', target='all', num_neighbours=2),
         dict(kernel='relu', token_stride=4),
     ],
 )
@@ -244,7 +269,9 @@ def test_forward_writes_nothing_on_the_modules():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kwargs', [{}, dict(attention='factorised', temporal_kernel=3)])
+@pytest.mark.parametrize(
+    'kwargs', [{}, dict(attention='factorised', temporal_kernel=3, num_neighbours=2)]
+)
 def test_compiles_without_a_graph_break_for_training(kwargs):
     front = make_front_end(depth=1, **kwargs)
     compiled = torch.compile(copy.deepcopy(front), fullgraph=True, backend='aot_eager')
@@ -257,7 +284,13 @@ def test_compiles_without_a_graph_break_for_training(kwargs):
         torch.testing.assert_close(one.grad, other.grad, atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize('kwargs', [{}, dict(attention='factorised', target='last', causal=True)])
+@pytest.mark.parametrize(
+    'kwargs',
+    [
+        dict(num_neighbours=2),
+        dict(attention='factorised', target='last', causal=True, temporal_kernel=3),
+    ],
+)
 @pytest.mark.filterwarnings('ignore')
 def test_onnx_export_equals_torch_for_other_batch_sizes(kwargs):
     front = make_front_end(**kwargs).eval()
@@ -317,6 +350,7 @@ def test_offsets_of_other_than_the_clips_frames_are_refused():
         (dict(target='first'), "target is 'first'.*centre"),
         (dict(causal=True), "causal needs target='last'; target is 'centre'"),
         (dict(token_stride=0), 'token_stride is 0'),
+        (dict(num_neighbours=-1), 'num_neighbours is -1'),
         (dict(num_heads=5), 'num_heads is 5'),
     ],
 )

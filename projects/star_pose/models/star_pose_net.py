@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor
 
+from .neighbour_texture import NeighbourTexture
 from .residual_block import ResidualBlock, kaiming_scaled_
 from .st_transformer import STTransformer
 from .target_frame import TARGETS, check_target, target_index
@@ -23,7 +24,8 @@ class STARPoseNet(BaseModule):
     """Shared stem, then a spatial-temporal Transformer and a CNN branch side by side.
 
     The Transformer sees all frames, on tokens of ``token_stride`` pixels; the CNN branch sees the
-    target frame at full resolution. Both return a map of the target frame, which a neck fuses.
+    target frame, and on demand its neighbours, at full resolution. Both return a map of the target
+    frame, which a neck fuses.
 
     Sizes need not be multiples of the stride (frames are padded and the maps cropped), and any
     number of frames goes through the same weights. A batch of images is a batch of clips with T=1.
@@ -42,6 +44,9 @@ class STARPoseNet(BaseModule):
         position: ``'sinusoidal'`` or ``'learned'``.
         ffn_ratio: Width of the feed-forward part in C.
         temporal_kernel: Frames that each block's convolution over time sees; 1 leaves it out.
+        num_neighbours: Frames beside the target whose features the CNN branch sees too: half of
+            them before and half after it, or all before a target that is the last; 0 leaves them
+            out.
         residual_scale: What the scales of the Transformer's residual branches start from.
         target: Which frame the maps belong to: ``'centre'``, ``'last'``, or ``'all'``, which
             returns the maps of every frame, as a batch of N T.
@@ -71,6 +76,7 @@ class STARPoseNet(BaseModule):
         position: str = 'sinusoidal',
         ffn_ratio: float = 2.0,
         temporal_kernel: int = 1,
+        num_neighbours: int = 0,
         residual_scale: float = 0.1,
         target: str = 'centre',
         causal: bool = False,
@@ -84,6 +90,8 @@ class STARPoseNet(BaseModule):
             raise ValueError(f"causal needs target='last'; target is {target!r}")
         if token_stride < 1:
             raise ValueError(f'token_stride is {token_stride}; it must be at least 1')
+        if num_neighbours < 0:
+            raise ValueError(f'num_neighbours is {num_neighbours}; it must be at least 0')
         self.in_channels = in_channels
         self.token_stride = token_stride
         self.target = target
@@ -106,6 +114,10 @@ class STARPoseNet(BaseModule):
             residual_scale=residual_scale,
         )
         self.untokenise = nn.Linear(embed_channels, embed_channels * token_stride**2)
+        self.neighbours = None
+        if num_neighbours:
+            past_only = target == 'last'
+            self.neighbours = NeighbourTexture(embed_channels, num_neighbours, past_only)
         self.cnn = nn.Sequential(*(ResidualBlock(embed_channels) for _ in range(num_cnn_blocks)))
         kaiming_scaled_(self.stem)
         kaiming_scaled_(self.tokenise)
@@ -117,7 +129,7 @@ class STARPoseNet(BaseModule):
             x: Clips (N, T, in_channels, h, w) in time order, or images (N, in_channels, h, w);
                 normalised.
             frame_offsets: (T,), each frame's distance from the target in frames; by default what
-                consecutive frames have, and 0 where attention is causal.
+                consecutive frames have.
 
         Returns:
             The target frame (N, in_channels, h, w), the Transformer's map (N, C, h, w) and the CNN
@@ -133,9 +145,7 @@ class STARPoseNet(BaseModule):
         else:
             index = target_index(num_frames, self.target)
             shown = slice(index, index + 1)
-        if frame_offsets is None and self.causal:
-            frame_offsets = torch.zeros(num_frames, device=x.device)
-        elif frame_offsets is None:
+        if frame_offsets is None:
             frame_offsets = torch.arange(num_frames, device=x.device) - index
         elif frame_offsets.shape != (num_frames,):
             raise ValueError(
@@ -146,12 +156,16 @@ class STARPoseNet(BaseModule):
         features = self._features(clip)  # NT C h' w', padded to the stride
         tokens = self.tokenise(features).permute(0, 2, 3, 1)  # NT h'/s w'/s C
         tokens = tokens.unflatten(0, (-1, num_frames))  # N T h'/s w'/s C
-        tokens = self.transformer(tokens, frame_offsets, shown).flatten(0, 1)  # N h'/s w'/s C
+        positions = torch.zeros_like(frame_offsets) if self.causal else frame_offsets
+        tokens = self.transformer(tokens, positions, shown).flatten(0, 1)  # N h'/s w'/s C
         transformer = self.untokenise(tokens).permute(0, 3, 1, 2)  # N Css h'/s w'/s
         transformer = F.pixel_shuffle(transformer, self.token_stride)  # N C h' w'
 
-        texture = features.unflatten(0, (-1, num_frames))[:, shown]  # N 1 C h' w'
-        cnn = self.cnn(texture.flatten(0, 1))  # N C h' w'
+        features = features.unflatten(0, (-1, num_frames))  # N T C h' w'
+        texture = features[:, shown].flatten(0, 1)  # N C h' w'
+        if self.neighbours is not None:
+            texture = texture + self.neighbours(features, frame_offsets, shown)
+        cnn = self.cnn(texture)  # N C h' w'
         target = clip[:, shown].flatten(0, 1)  # N 3 h w
         return target, transformer[..., :height, :width], cnn[..., :height, :width]
 
