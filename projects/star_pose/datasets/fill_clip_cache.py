@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
+import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, Compose
 from mmpose.registry import DATASETS
@@ -81,18 +82,21 @@ class ClipSource(Dataset):
         """A sample with its frames chosen and none read."""
         return self.head(self.dataset.get_data_info(index))
 
-    def __getitem__(self, index: int) -> tuple[bytes, bytes, str]:
+    def __getitem__(self, index: int) -> tuple[bytes, torch.Tensor, str]:
         """Read, cut and encode a clip.
 
         Returns:
-            Its key, its record and an empty string; or the fault, where it cannot be read.
+            Its key, its record as (bytes,) uint8 and an empty string; or the fault, where it cannot
+            be read. A tensor, because tensors leave a worker through shared memory: workers that
+            still had to push megabytes into a pipe would outlive a killed parent.
         """
         try:
             results = self.load(self.describe(index))
             clip = self.cutter.cut(results['img'], results['bbox'])
         except (OSError, DataError) as error:
-            return b'', b'', str(error)
-        return clip_key(results), clip.to_bytes(self.codec, self.quality), ''
+            return b'', torch.empty(0, dtype=torch.uint8), str(error)
+        record = bytearray(clip.to_bytes(self.codec, self.quality))
+        return clip_key(results), torch.frombuffer(record, dtype=torch.uint8), ''
 
 
 def cutter_of(
@@ -199,7 +203,7 @@ def _write_all(records: Iterator, writer: ClipCacheWriter, report: CacheReport) 
         if fault:
             report.faults.append(fault)
             continue
-        pending.append((key, record))
+        pending.append((key, record.numpy().tobytes()))
         report.written += 1
         report.num_bytes += len(record)
         if len(pending) == _BATCH:
