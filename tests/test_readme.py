@@ -17,18 +17,10 @@ FEW = [
     *QUICK,
     *(f'{split}_dataloader.dataset.indices=2' for split in ('train', 'val', 'test')),
 ]
+# One worker: a fork of this process would inherit the locks of its threads.
+SMALL = ['--videos=2', '--frames=4', '--size=256x144', '--people=1', '--dense', '--workers=1']
 SHORTER = {
-    'make_synthetic_posetrack': [
-        '--videos',
-        '2',
-        '--frames',
-        '4',
-        '--size',
-        '256x144',
-        '--people',
-        '1',
-        '--dense',
-    ],
+    'make_synthetic_posetrack': SMALL,
     'train': FEW,
     'test': FEW,
     'dist_train': [*FEW, 'train_cfg.max_epochs=2'],
