@@ -89,16 +89,14 @@ class AttentionForm:
 
         The shift is sized for entries within +-sqrt(d), which :func:`rms_normalise` guarantees.
         """
-        shift = 0.0
-        if self.normaliser == 'shift':
-            lowest = -self.slope * math.sqrt(x.shape[-1]) if self.kernel == 'leaky_relu' else 0.0
-            shift = self.margin - lowest
         if self.kernel == 'leaky_relu':
-            return F.leaky_relu(x, self.slope) + shift
-        if self.kernel == 'relu':
-            return F.relu(x) + shift
-        assert self.kernel == 'elu1', self.kernel
-        return F.elu(x) + (1.0 + shift)
+            phi, lowest = F.leaky_relu(x, self.slope), -self.slope * math.sqrt(x.shape[-1])
+        elif self.kernel == 'relu':
+            phi, lowest = F.relu(x), 0.0
+        else:
+            assert self.kernel == 'elu1', self.kernel
+            phi, lowest = F.elu(x) + 1, 0.0
+        return phi + (self.margin - lowest) if self.normaliser == 'shift' else phi
 
 
 class FrameSummary(NamedTuple):
