@@ -14,8 +14,8 @@ import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.datasets.synthetic import DatasetOptions, SceneOptions, make_dataset
 from tiny_runs import REPO, run_command
 
-# A worker forked from this process (loaders, the synthetic data) would wait for ever for the threads
-# of OpenCV's pool, which a fork does not take along.
+# A worker forked from this process (loaders, the synthetic data) would wait for ever for the
+# threads of OpenCV's pool, which a fork does not take along.
 cv2.setNumThreads(0)
 
 # What a build of the package reads.
