@@ -39,7 +39,7 @@ VARIANTS = {
     'depth=6': dict(depth=6),
     'temporal_kernel=1': dict(temporal_kernel=1),
     'temporal_kernel=3': dict(temporal_kernel=3),
-    'num_neighbours=2': dict(num_neighbours=2),
+    'num_neighbours=0': dict(num_neighbours=0),
     'attention=factorised': dict(attention='factorised'),
     'kernel=softmax': dict(kernel='softmax'),
     'T=1': {},

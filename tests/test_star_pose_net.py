@@ -79,8 +79,8 @@ def test_target_index_is_the_later_middle_or_the_last():
 
 
 @pytest.mark.parametrize(('target', 'index'), [('centre', 2), ('last', 4)])
-def test_cnn_branch_sees_the_target_frame_alone_and_the_transformer_all(target, index):
-    net = make_net(target=target)
+def test_cnn_branch_may_see_the_target_frame_alone_and_the_transformer_sees_all(target, index):
+    net = make_net(target=target, num_neighbours=0)
     clip = make_clip(5)
     base = net(clip)
     for frame in range(5):
@@ -119,13 +119,13 @@ def test_where_the_clip_ends_the_nearest_frame_stands_in_for_a_neighbour():
 
 def test_all_frames_at_once_are_a_batch_whose_target_equals_the_centres():
     clip = make_clip(5)
-    centre, every = make_net(num_neighbours=2), make_net(target='all', num_neighbours=2)
+    centre, every = make_net(), make_net(target='all')
     for one, all_frames in zip(centre(clip), every(clip), strict=True):
         assert len(all_frames) == 10
         torch.testing.assert_close(all_frames.unflatten(0, (2, 5))[:, 2], one)
 
 
-@pytest.mark.parametrize('kwargs', [{}, dict(attention='factorised', num_neighbours=2)])
+@pytest.mark.parametrize('kwargs', [{}, dict(attention='factorised', num_neighbours=4)])
 def test_permuting_the_other_with_their_positions_leaves_the_maps(kwargs):
     net = make_net(**kwargs).double()
     clip = make_clip(5).double()
@@ -136,7 +136,7 @@ def test_permuting_the_other_with_their_positions_leaves_the_maps(kwargs):
 
 
 def test_what_a_causal_net_computed_stays_valid_when_the_next_frame_comes():
-    net = make_net(target='last', causal=True, temporal_kernel=3, num_neighbours=2)
+    net = make_net(target='last', causal=True, temporal_kernel=3)
     every = copy.deepcopy(net)
     every.target = 'all'
     clip = make_clip(4)
@@ -186,7 +186,7 @@ def test_autocast_gives_about_what_fp32_gives_and_trains(dtype):
         dict(attention='factorised', position='learned', temporal_kernel=3),
         dict(kernel='softmax'),
         dict(normaliser='inline', target='last', causal=True),
-        dict(normaliser='shift', target='all', num_neighbours=2),
+        dict(normaliser='shift', target='all'),
         dict(kernel='relu', token_stride=4),
     ],
 )
@@ -270,7 +270,7 @@ def test_forward_writes_nothing_on_the_modules():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'kwargs', [{}, dict(attention='factorised', temporal_kernel=3, num_neighbours=2)]
+    'kwargs', [{}, dict(attention='factorised', temporal_kernel=3, num_neighbours=0)]
 )
 def test_compiles_without_a_graph_break_for_training(kwargs):
     front = make_front_end(depth=1, **kwargs)
@@ -287,7 +287,7 @@ def test_compiles_without_a_graph_break_for_training(kwargs):
 @pytest.mark.parametrize(
     'kwargs',
     [
-        dict(num_neighbours=2),
+        {},
         dict(attention='factorised', target='last', causal=True, temporal_kernel=3),
     ],
 )

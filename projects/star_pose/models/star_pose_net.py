@@ -24,7 +24,7 @@ class STARPoseNet(BaseModule):
     """Shared stem, then a spatial-temporal Transformer and a CNN branch side by side.
 
     The Transformer sees all frames, on tokens of ``token_stride`` pixels; the CNN branch sees the
-    target frame, and on demand its neighbours, at full resolution. Both return a map of the target
+    target frame and its nearest neighbours at full resolution. Both return a map of the target
     frame, which a neck fuses.
 
     Sizes need not be multiples of the stride (frames are padded and the maps cropped), and any
@@ -76,7 +76,7 @@ class STARPoseNet(BaseModule):
         position: str = 'sinusoidal',
         ffn_ratio: float = 2.0,
         temporal_kernel: int = 1,
-        num_neighbours: int = 0,
+        num_neighbours: int = 2,
         residual_scale: float = 0.1,
         target: str = 'centre',
         causal: bool = False,
