@@ -148,3 +148,16 @@ def test_stem_and_trunk_are_the_same_when_compiled():
     compiled = torch.compile(lambda x: run_trunk(backbone, run_stem(backbone, x)), backend='eager')
     for level, wanted in zip(compiled(image), backbone(image), strict=True):
         torch.testing.assert_close(level, wanted)
+
+
+def test_the_gain_scales_what_the_residual_handoff_adds():
+    full, small = (build(star_pose({'type': 'ResidualHandoff', 'gain': gain})).eval()
+                   for gain in (1.0, 0.1))  # fmt: skip
+    torch.nn.init.normal_(full.head.handoff.project.weight, std=0.1)
+    small.load_state_dict(full.state_dict())
+    small.head.handoff.project.weight.data *= 10
+    clip = torch.randn(1, 3, 3, 32, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(small(clip, None), full(clip, None), rtol=1e-3, atol=1e-7)
+    with pytest.raises(ValueError, match='gain is 0'):
+        build(star_pose({'type': 'ResidualHandoff', 'gain': 0}))

@@ -169,12 +169,30 @@ class ResidualHandoff(_StemHandoff):
 
     The map must come normalised and rectified, as :class:`AdaptiveFusionNeck` gives it: it then has
     the form of the stem's output, without which learning was slower than the baseline's.
+
+    Args:
+        in_channels: Channels of the fused map.
+        scale: Upsampling factor of the super-resolved frame.
+        gain: Factor of the projected map. An optimiser such as Adam moves each of the projection's
+            weights by the learning rate in every step, whatever the gradient's size, and a pixel
+            sums 64 of them: at 1 the still meaningless map soon drowns the stem's output.
+        init_cfg: As :class:`mmengine.model.BaseModule`.
+
+    Raises:
+        ValueError: If ``gain`` is not positive: nothing would ever be added.
     """
 
     def __init__(
-        self, in_channels: int = 64, scale: int = 4, init_cfg: dict | list[dict] | None = None
+        self,
+        in_channels: int = 64,
+        scale: int = 4,
+        gain: float = 0.1,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(in_channels, scale, init_cfg)
+        if gain <= 0:
+            raise ValueError(f'gain is {gain}; it must be positive')
+        self.gain = gain
         self.project = nn.Conv2d(in_channels, STEM_CHANNELS, 1)
         self._zero_output()
 
@@ -202,7 +220,7 @@ class ResidualHandoff(_StemHandoff):
         """
         stem_map = run_stem(pose_net.backbone, bicubic_upsample(lr_target, self.scale))
         addend = self.project(fused)  # (N, C, h, w) -> (N, 64, h, w)
-        return self._run_trunk(pose_net, stem_map + addend)
+        return self._run_trunk(pose_net, stem_map + self.gain * addend)
 
 
 @MODELS.register_module()
