@@ -37,7 +37,6 @@ VARIANTS = {
     'as configured': {},
     'token_stride=4': dict(token_stride=4),
     'depth=6': dict(depth=6),
-    'temporal_kernel=1': dict(temporal_kernel=1),
     'temporal_kernel=3': dict(temporal_kernel=3),
     'num_neighbours=0': dict(num_neighbours=0),
     'attention=factorised': dict(attention='factorised'),
