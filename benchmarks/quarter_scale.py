@@ -3,20 +3,24 @@
 _base_ = '../configs/star_pose_tiny_64x48_posetrack.py'
 
 codec = dict(
-    type='SimCCLabel', input_size=(96, 128), sigma=(3.46, 4.0), simcc_split_ratio=2.0,
-    normalize=False)
+    type='SimCCLabel',
+    input_size=(96, 128),
+    sigma=(3.46, 4.0),
+    simcc_split_ratio=2.0,
+    normalize=False,
+)
 scale = 4
 num_frames = 5
 
 model = dict(
     head=dict(
         pose_net=dict(
-            head=dict(
-                input_size=codec['input_size'],
-                in_featuremap_size=(24, 32),
-                decoder=codec)),
+            head=dict(input_size=codec['input_size'], in_featuremap_size=(24, 32), decoder=codec)
+        ),
         # Evidence keeps its extent on the body.
-        sr_loss=dict(sigma=3.0, limb_sigma=2.0)))
+        sr_loss=dict(sigma=3.0, limb_sigma=2.0),
+    )
+)
 
 train_pipeline = [
     dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
