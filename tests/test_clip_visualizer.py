@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
+from mmengine.visualization import Visualizer
 from mmpose.engine.hooks import PoseVisualizationHook
 from mmpose.registry import HOOKS, VISUALIZERS
 from mmpose.structures import PoseDataSample, merge_data_samples
@@ -238,12 +239,16 @@ def test_stock_hook_draws_a_merged_clip_sample(tmp_path):
 
 
 def test_clip_hook_writes_every_interval_th_panel(tmp_path):
-    VISUALIZERS.build(dict(type='ClipVisualizer', name='clip_hook_test'))
+    visualizer = VISUALIZERS.build(dict(type='ClipVisualizer', name='clip_hook_test'))
+    Visualizer.get_instance('of_another_run')
     hook = HOOKS.build(
         dict(type='ClipVisualizationHook', enable=True, interval=2, out_dir='panels')
     )
     runner = SimpleNamespace(
-        work_dir=str(tmp_path), timestamp='run', test_evaluator=SimpleNamespace(dataset_meta={})
+        work_dir=str(tmp_path),
+        timestamp='run',
+        test_evaluator=SimpleNamespace(dataset_meta={}),
+        visualizer=visualizer,
     )
     hook.before_run(runner)
     hook.before_test_epoch(runner)
@@ -252,3 +257,9 @@ def test_clip_hook_writes_every_interval_th_panel(tmp_path):
         hook.after_test_iter(runner, start, dict(inputs=[make_clip()] * 3), samples)
     names = sorted(path.name for path in (tmp_path / 'run' / 'panels').iterdir())
     assert names == ['000000_000000.png', '000002_000002.png', '000004_000001.png']
+
+
+def test_clip_hook_refuses_a_visualizer_that_draws_no_clips():
+    hook = HOOKS.build(dict(type='ClipVisualizationHook', enable=True))
+    with pytest.raises(TypeError, match='needs a ClipVisualizer'):
+        hook.before_run(SimpleNamespace(visualizer=Visualizer.get_instance('stock')))

@@ -31,11 +31,14 @@ class ClipVisualizationHook(PoseVisualizationHook):
         self._test_dir: pathlib.Path | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Check that the run's visualizer can draw clips.
+        """Draw with the run's own visualizer, and check that it can draw clips.
+
+        The stock hook takes the latest visualizer of the process, which another run may have made.
 
         Raises:
-            TypeError: If the hook is enabled and it cannot.
+            TypeError: If the hook is enabled and the visualizer cannot draw clips.
         """
+        self._visualizer = runner.visualizer
         if self.enable and not isinstance(self._visualizer, ClipVisualizer):
             raise TypeError(
                 f'ClipVisualizationHook needs a ClipVisualizer, but the run has a '
