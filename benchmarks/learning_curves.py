@@ -190,10 +190,13 @@ def main() -> None:
     pool = make_samples(config.train_dataloader.dataset, args.data, args.pool, args.seed, True)
     val = make_samples(config.val_dataloader.dataset, args.data, args.val, args.seed, False)
     print(f'{len(pool)} + {len(val)} samples in {time.perf_counter() - start:.0f} s', flush=True)
-    settings = {key: value for key, value in vars(args).items() if 'dir' not in key}
+    folders = ('data', 'work_dir', 'picture')
+    settings = {key: value for key, value in vars(args).items() if key not in folders}
     settings.update(data='synthetic videos', dtype='bfloat16', frames=config.num_frames)
-    argv = ['data/synthetic' if word == args.data else word for word in sys.argv]
-    command = shlex.join(['python', *argv])
+    # The folders are this machine's; a reader has others.
+    own = {args.data: 'data/synthetic', args.work_dir: 'work_dirs/learning_curves'}
+    own[args.picture] = 'docs/learning_curves.png'
+    command = shlex.join(['python', *(own.get(word, word) for word in sys.argv)])
     curves: dict[str, list[dict]] = {name: [] for name in args.systems}
     for until in [*range(args.every, args.steps, args.every), args.steps]:
         for name in args.systems:
