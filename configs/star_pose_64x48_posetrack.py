@@ -90,6 +90,8 @@ train_dataloader = dict(
         data_root=data_root,
         ann_file='annotations/posetrack18_train.json',
         data_prefix=dict(img=''),
+        # An unreadable frame ends no long training: it is counted, and too many of them still do.
+        on_error='skip',
         pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=32,
@@ -131,7 +133,7 @@ default_hooks = dict(
         rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='ClipVisualizationHook', enable=False))
-custom_hooks = [dict(type='SyncBuffersHook')]
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='SkipSummaryHook')]
 
 visualizer = dict(
     type='ClipVisualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')])

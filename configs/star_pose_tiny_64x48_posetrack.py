@@ -64,4 +64,8 @@ test_dataloader = val_dataloader
 optim_wrapper = dict(
     type='AutocastOptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=1e-2))
 auto_scale_lr = dict(base_batch_size=32)
-custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ChannelsLastHook')]
+custom_hooks = [
+    dict(type='SyncBuffersHook'),
+    dict(type='SkipSummaryHook'),
+    dict(type='ChannelsLastHook'),
+]
