@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--lr', type=float, default=2e-3)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--work-dir', default='work_dirs/learning_curves')
-    parser.add_argument('--picture', default='docs/learning_curves.png')
+    parser.add_argument('--picture', default='docs/images/learning_curves.png')
     return parser.parse_args()
 
 
@@ -195,7 +195,7 @@ def main() -> None:
     settings.update(data='synthetic videos', dtype='bfloat16', frames=config.num_frames)
     # The folders are this machine's; a reader has others.
     own = {args.data: 'data/synthetic', args.work_dir: 'work_dirs/learning_curves'}
-    own[args.picture] = 'docs/learning_curves.png'
+    own[args.picture] = 'docs/images/learning_curves.png'
     command = shlex.join(['python', *(own.get(word, word) for word in sys.argv)])
     curves: dict[str, list[dict]] = {name: [] for name in args.systems}
     for until in [*range(args.every, args.steps, args.every), args.steps]:
