@@ -93,7 +93,7 @@ def render() -> str:
     parts = {
         'Speed, end to end, beside cascades': speed(),
         'Cost of the parts': cost(),
-        'Learning curves of the hand-offs, tiny model at half the sides, synthetic videos': learning_curves(),
+        'Learning curves of the hand-offs, tiny model at quarter scale': learning_curves(),
         'Accuracy at 64x48': accuracy(),
         'PoseTrack18 val': (
             f'{MISSING} PoseTrack cannot be redistributed; with your own copy: '
