@@ -66,11 +66,11 @@ def prepare(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> Co
     cfg.resume = True
     cfg.randomness = dict(seed=seed)
     cfg.train_cfg = dict(
-        _delete_=True, type='IterBasedTrainLoop', max_iters=args.steps, val_interval=args.val_every
+        type='IterBasedTrainLoop', max_iters=args.steps, val_interval=args.val_every
     )
     cfg.train_dataloader.batch_size = args.batch
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True, seed=seed)
-    warmup = min(100, args.steps // 10)
+    warmup = max(1, min(100, args.steps // 10))
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
         dict(
