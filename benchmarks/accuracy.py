@@ -1,16 +1,21 @@
-"""Train and evaluate systems side by side: one budget, one data set, one metric.
+"""Train and evaluate systems side by side: one budget, one set of samples, one metric.
 
-    python benchmarks/accuracy.py configs/ablations/*.py --steps 1500 --batch 16 --seeds 0
+    python benchmarks/accuracy.py configs/baselines/*_tiny_*.py --pool work_dirs/pool --steps 1000
 
-Every (config, seed) is a run of its own under ``--out``: it resumes where it was stopped, and
+The samples come from the files of ``clip_pool.py``: every system sees the same ones in the same
+order. Each (config, seed) is a run of its own under ``--out``: it resumes where it was stopped, and
 several processes may share the list, since a run is held by a file lock while it is trained. A
-finished run leaves ``result.json``; the table is made from those files alone, and again with
-``--table-only``.
+finished run leaves ``result.json``; the table, and with ``--picture`` the learning curves, are made
+from those files alone, and again with ``--table-only``.
+
+``--load-from`` gives systems trained parts to start from, such as a pose network and the
+super-resolution of ``train_sr.py``: what of the checkpoints fits by name and shape is taken.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import pathlib
 import shlex
@@ -20,32 +25,107 @@ import time
 import filelock
 import numpy as np
 import torch
+from clip_pool import PooledClips
 from harness import describe_machine, write_result
 from mmengine.config import Config, DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.registry import DATASETS
+from mmengine.runner import CheckpointLoader, Runner
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 
+DATASETS.register_module(module=PooledClips)
+TARGET = 'lspe-degraded', 'synthetic-degraded'
+EVALUATOR = (dict(type='PoseTrackMetric'), dict(type='PoseTrackPCKh', thresholds=(0.5, 0.2)))
+
+
+def evaluate(model: torch.nn.Module, samples: list[dict], batch: int = 32) -> dict[str, float]:
+    """Return PoseTrack AP and PCKh of a model, without a flip test, in bfloat16."""
+    evaluator = Evaluator(copy.deepcopy(list(EVALUATOR)))
+    evaluator.dataset_meta = {}
+    was_training, test_cfg = model.training, model.test_cfg
+    model.eval()
+    model.test_cfg = {}  # a flip test would cost twice and blur the comparison of the networks
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        for start in range(0, len(samples), batch):
+            data = pseudo_collate(copy.deepcopy(samples[start : start + batch]))
+            evaluator.process(model.test_step(data), data)
+    model.train(was_training)
+    model.test_cfg = test_cfg
+    return _plain(evaluator.evaluate(len(samples)))
+
 
 class LearningCurveHook(Hook):
-    """Append the metrics of every validation to ``curve.jsonl``.
+    """Evaluate now and then, and append the metrics to ``curve.jsonl``.
 
     Args:
         path: The file; a resumed run goes on in it.
+        sets: Name to the samples of a validation set.
+        interval: Steps between evaluations.
+        share: Evaluate on every ``share``-th sample; at the end on all.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
+    priority = 'LOW'
 
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Write the step and its metrics."""
+    def __init__(
+        self, path: pathlib.Path, sets: dict[str, list[dict]], interval: int, share: int
+    ) -> None:
+        self.path, self.sets, self.interval, self.share = path, sets, interval, share
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
+        """Write the step and its metrics, before the checkpoint of the same step is saved."""
+        step = runner.iter + 1
+        if step % self.interval:
+            return
+        stride = 1 if step == runner.max_iters else self.share
+        point = {
+            name: evaluate(runner.model, samples[::stride]) for name, samples in self.sets.items()
+        }
         with self.path.open('a') as curve:
-            curve.write(json.dumps({'step': runner.iter, **_plain(metrics or {})}) + '\n')
+            curve.write(json.dumps({'step': step, **point}) + '\n')
+
+
+class StartFromHook(Hook):
+    """Load trained parts into a fresh model; a resumed run has them in its own checkpoint.
+
+    Args:
+        paths: Checkpoints; a later one wins.
+    """
+
+    def __init__(self, paths: list[pathlib.Path]) -> None:
+        self.paths = paths
+
+    def before_train(self, runner: Runner) -> None:
+        """Load, after the runner has initialised the weights."""
+        for path in self.paths if runner.iter == 0 else ():
+            runner.logger.info(f'{path}: {load_parts(runner.model, path)} tensors')
+
+
+def load_parts(model: torch.nn.Module, path: pathlib.Path) -> int:
+    """Load what fits of a checkpoint by name and shape, and return the number of tensors.
+
+    Raises:
+        ValueError: If nothing fits.
+    """
+    state = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')['state_dict']
+    own = model.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    if not fitting:
+        raise ValueError(f'{path}: none of its {len(state)} tensors fits {type(model).__name__}')
+    model.load_state_dict(fitting, strict=False)
+    return len(fitting)
 
 
 def _plain(metrics: dict) -> dict[str, float]:
-    return {name: round(float(value), 4) for name, value in metrics.items() if np.isscalar(value)}
+    return {
+        name.split('/')[-1]: round(float(value), 3)
+        for name, value in metrics.items()
+        if np.isscalar(value)
+    }
 
 
 def read_curve(path: pathlib.Path) -> list[dict]:
@@ -58,18 +138,24 @@ def read_curve(path: pathlib.Path) -> list[dict]:
 
 
 def prepare(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> Config:
-    """Give a config the common budget: steps, batch, seed, validation points."""
+    """Give a config the common budget: samples, steps, batch, seed; evaluation is the hook's."""
     cfg = Config.fromfile(config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.work_dir = str(work_dir)
     cfg.resume = True
     cfg.randomness = dict(seed=seed)
-    cfg.train_cfg = dict(
-        type='IterBasedTrainLoop', max_iters=args.steps, val_interval=args.val_every
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=args.steps)
+    pooled = dict(type='PooledClips', path=str(args.pool / 'train.pth'), **clip_form(cfg))
+    cfg.train_dataloader = dict(
+        dataset=pooled,
+        batch_size=args.batch,
+        num_workers=0,
+        sampler=dict(type='InfiniteSampler', shuffle=True, seed=seed),
     )
-    cfg.train_dataloader.batch_size = args.batch
-    cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True, seed=seed)
+    for loop in ('val', 'test'):
+        for part in ('cfg', 'dataloader', 'evaluator'):
+            cfg[f'{loop}_{part}'] = None
     warmup = max(1, min(100, args.steps // 10))
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
@@ -85,27 +171,46 @@ def prepare(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> Co
     cfg.default_hooks.checkpoint = dict(
         type='CheckpointHook', by_epoch=False, interval=args.val_every, max_keep_ckpts=1
     )
+    cfg.default_hooks.pop('visualization', None)
     cfg.auto_scale_lr = None
     cfg.log_processor = dict(type='LogProcessor', by_epoch=False, window_size=50)
     return cfg
 
 
+def clip_form(cfg: Config) -> dict[str, int]:
+    """Read from a config's pipeline which clips it expects: frames, and the scale of its input."""
+    steps = {step['type']: step for step in cfg.train_dataloader.dataset.pipeline}
+    return {
+        'num_frames': steps['SampleClipFrames']['num_frames'],
+        'scale': steps['GenerateLRClip']['scale'],
+    }
+
+
 def train_one(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> None:
     """Train one system, or go on with it, and write ``result.json`` at its end."""
-    runner = Runner.from_cfg(prepare(config, seed, work_dir, args))
-    runner.register_hook(LearningCurveHook(work_dir / 'curve.jsonl'), priority='LOW')
+    cfg = prepare(config, seed, work_dir, args)
+    pooled = cfg.train_dataloader.dataset
+    sets = {}
+    for path in sorted(args.pool.glob('val-*.pth')):
+        clips = PooledClips(path, pooled.num_frames, pooled.scale)
+        sets[path.stem.removeprefix('val-')] = [clips[i] for i in range(len(clips))]
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(StartFromHook(args.load_from))
+    curve = work_dir / 'curve.jsonl'
+    runner.register_hook(LearningCurveHook(curve, sets, args.val_every, args.curve_share))
     start = time.time()
     runner.train()
-    curve = read_curve(work_dir / 'curve.jsonl')
+    curve = read_curve(curve)
     result = {
         'system': config.stem,
         'config': str(config),
         'seed': seed,
         'steps': args.steps,
         'batch': args.batch,
+        'started_from': [path.name for path in args.load_from],
         'parameters': sum(p.numel() for p in runner.model.parameters()),
         'wall_s_of_last_start': round(time.time() - start),
-        'metrics': {name: value for name, value in curve[-1].items() if name != 'step'},
+        'metrics': curve[-1],
         'curve': curve,
         'machine': describe_machine(),
     }
@@ -114,22 +219,54 @@ def train_one(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> 
     partial.replace(work_dir / 'result.json')
 
 
+def value_of(point: dict, metric: str) -> float | None:
+    """Look up ``set/metric``, such as ``lspe-clean/AP``, in a point of a curve."""
+    name, _, metric = metric.partition('/')
+    return point.get(name, {}).get(metric)
+
+
 def table(results: list[dict], metrics: list[str]) -> str:
     """Lay the results out in Markdown: a row a system, the mean over its seeds (+- deviation)."""
-    rows = ['| system | seeds | ' + ' | '.join(metrics) + ' |', '|---' * (len(metrics) + 2) + '|']
+    head = ['system', 'seeds', 'steps x batch', *metrics]
+    rows = ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
     for system in dict.fromkeys(result['system'] for result in results):
         runs = [result for result in results if result['system'] == system]
         cells = []
         for metric in metrics:
-            values = [run['metrics'][metric] for run in runs if metric in run['metrics']]
+            values = [value_of(run['metrics'], metric) for run in runs]
+            values = [value for value in values if value is not None]
             if not values:
                 cells.append('-')
             elif len(values) == 1:
                 cells.append(f'{values[0]:.1f}')
             else:
                 cells.append(f'{np.mean(values):.1f} +- {np.std(values, ddof=1):.1f}')
-        rows.append(f'| {system} | {len(runs)} | ' + ' | '.join(cells) + ' |')
+        budget = f'{runs[0]["steps"]} x {runs[0]["batch"]}'
+        rows.append('| ' + ' | '.join([system, str(len(runs)), budget, *cells]) + ' |')
     return '\n'.join(rows)
+
+
+def draw(results: list[dict], metrics: list[str], path: pathlib.Path) -> None:
+    """Draw learning curves, one panel a metric, one line a run."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    size = (4.5 * len(metrics), 3.5)
+    figure, axes = pyplot.subplots(1, len(metrics), figsize=size, layout='constrained')
+    for axis, metric in zip(np.atleast_1d(axes), metrics, strict=True):
+        for result in results:
+            points = [(p['step'], value_of(p, metric)) for p in result['curve']]
+            steps, values = zip(*points, strict=True)
+            baseline = result['system'].startswith('bicubic')
+            style = {'color': 'black', 'linestyle': '--'} if baseline else {}
+            axis.plot(steps, values, marker='o', markersize=3, label=result['system'], **style)
+        axis.set(xlabel='training step', ylabel=metric)
+        axis.grid(alpha=0.3)
+    np.atleast_1d(axes)[0].legend(fontsize='small')
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
 
 
 def parse_args() -> argparse.Namespace:
@@ -138,14 +275,29 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('configs', nargs='+', type=pathlib.Path, help='the systems to compare')
+    parser.add_argument('--pool', type=pathlib.Path, required=True, help='folder of clip_pool.py')
     parser.add_argument('--out', type=pathlib.Path, default=pathlib.Path('work_dirs/accuracy'))
     parser.add_argument('--name', default='accuracy', help='name of the file under results/')
     parser.add_argument('--steps', type=int, default=1500, help='optimiser steps of every run')
     parser.add_argument('--batch', type=int, default=16, help='clips a step')
-    parser.add_argument('--val-every', type=int, default=250, help='steps between validations')
+    parser.add_argument('--val-every', type=int, default=250, help='steps between evaluations')
+    parser.add_argument(
+        '--curve-share', type=int, default=2, help='evaluate every so manieth person but at the end'
+    )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
-    parser.add_argument('--metrics', nargs='+', help='columns of the table (default: all)')
-    parser.add_argument('--table-only', action='store_true', help='train nothing, make the table')
+    parser.add_argument(
+        '--load-from', nargs='*', default=[], type=pathlib.Path, help='checkpoints to start from'
+    )
+    parser.add_argument(
+        '--metrics',
+        nargs='+',
+        default=[f'{name}/{metric}' for name in TARGET for metric in ('AP', 'pckh@0.5')],
+        help='columns of the table, as SET/METRIC',
+    )
+    parser.add_argument('--picture', type=pathlib.Path, help='draw the learning curves there')
+    parser.add_argument(
+        '--table-only', action='store_true', help='train nothing; budgets may differ'
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for every config')
     return parser.parse_args()
 
@@ -156,6 +308,8 @@ def main() -> None:
     missing = [str(config) for config in args.configs if not config.is_file()]
     if missing:
         sys.exit(f'no such config: {", ".join(missing)}')
+    if not (args.pool / 'train.pth').is_file():
+        sys.exit(f'no {args.pool / "train.pth"}: make it by benchmarks/clip_pool.py')
     if args.steps % args.val_every:
         sys.exit(f'--steps {args.steps} must be a multiple of --val-every {args.val_every}')
     results = []
@@ -173,7 +327,8 @@ def main() -> None:
                     print(f'{work_dir.name}: another process trains it')
             if finished.exists():
                 result = json.loads(finished.read_text())
-                if (result['steps'], result['batch']) != (args.steps, args.batch):
+                budget = result['steps'], result['batch']
+                if not args.table_only and budget != (args.steps, args.batch):
                     sys.exit(
                         f'{finished}: trained with steps={result["steps"]} batch={result["batch"]},'
                         f' not {args.steps} and {args.batch}; choose another --out'
@@ -181,8 +336,9 @@ def main() -> None:
                 results.append(result)
     if not results:
         sys.exit('no finished run to tabulate')
-    metrics = args.metrics or list(results[0]['metrics'])
-    print(table(results, metrics))
+    print(table(results, args.metrics))
+    if args.picture:
+        draw(results, args.metrics, args.picture)
     command = shlex.join(['python', *sys.argv])
     print(write_result(args.name, {'runs': results}, command))
 

@@ -7,6 +7,9 @@ run through the stock estimator: data preprocessor, model, decoding. The weights
 changes no time. All systems are timed turn by turn in one run, so that the ratios survive a noisy
 machine. The flip test, which doubles everybody's cost, is off.
 
+``--deploy`` adds rows of systems that went through ``star_pose.apis.deploy``: batch norms folded,
+compiled for the batch, in bfloat16. That takes about a minute a system and batch size.
+
 Writes ``benchmarks/results/speed.json``: the end-to-end table, where the time of our systems goes,
 and how far that is from the machine's own matrix product.
 """
@@ -32,12 +35,14 @@ from mmpose.structures import PoseDataSample
 from rich.progress import track
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
+from star_pose.apis.deploy import deploy
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
 FLAGSHIP = CONFIGS / 'star_pose_64x48_posetrack.py'
 BASELINE = 'bicubic'
 PEERS = 'hrnet-w32_64x48_posetrack'  # what the peers' configs share: pose network, size, data
 HANDOFFS = ('feature', 'residual', 'image')
+DEPLOYED = 'bfloat16, compiled'
 
 
 def load_systems() -> tuple[dict[str, dict], dict[str, str]]:
@@ -196,6 +201,11 @@ def measure(systems: dict, batches: list[int], dtypes: list[str], args, device) 
             for dtype in dtypes
             for name, model in systems.items()
         }
+        chosen = [n for n in systems if args.deploy and any(word in n for word in args.deploy)]
+        for name in track(chosen, description=f'compilation, batch {num_clips}'):
+            shape = (num_clips, args.frames, 3, 64, 48)
+            compiled = deploy(systems[name], shape, torch.bfloat16)
+            runs[name, DEPLOYED] = predictor(compiled, batch, torch.float32, device)
         for run in track(runs.values(), description=f'warm-up, batch {num_clips}'):
             run()
         times = time_interleaved(runs, args.rounds, warmup=1)
@@ -228,6 +238,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--threads', type=int, default=2, help='CPU threads')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument(
+        '--deploy', nargs='*', help='compile systems whose name contains one of these'
+    )
     parser.add_argument('--only', nargs='+', help='systems whose name contains one of these')
     parser.add_argument('--name', default='speed', help='name of the file under results/')
     return parser.parse_args()

@@ -1,11 +1,13 @@
 import argparse
 import importlib.util
+import pathlib
 import sys
 
 import pytest
 import torch
 from mmengine.registry import LOOPS, PARAM_SCHEDULERS
 
+from pose_batches import SIMCC, batch
 from tiny_runs import REPO
 
 CONFIG = REPO / 'configs' / 'star_pose_tiny_64x48_posetrack.py'
@@ -23,8 +25,14 @@ def accuracy():
 
 @pytest.mark.parametrize('steps', [2, 1500])
 def test_every_budget_gives_a_loop_and_schedules_that_can_be_built(accuracy, tmp_path, steps):
-    args = argparse.Namespace(steps=steps, batch=4, val_every=1, cfg_options=None)
+    args = argparse.Namespace(
+        steps=steps, batch=4, val_every=1, cfg_options=None, pool=pathlib.Path('pool')
+    )
     cfg = accuracy.prepare(CONFIG, 3, tmp_path, args)
+    assert cfg.train_dataloader.dataset == dict(
+        type='PooledClips', path='pool/train.pth', num_frames=5, scale=4
+    )
+    assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
     loader = torch.utils.data.DataLoader([0])
     loop = LOOPS.build(cfg.train_cfg, default_args=dict(runner=None, dataloader=loader))
     assert loop.max_iters == steps
@@ -54,5 +62,49 @@ def test_of_a_step_validated_twice_the_last_counts(accuracy, tmp_path):
 
 
 def test_the_table_holds_the_mean_and_deviation_over_seeds(accuracy):
-    runs = [{'system': 'x', 'metrics': {'AP': value}} for value in (1.0, 3.0)]
-    assert accuracy.table(runs, ['AP']).splitlines()[-1] == '| x | 2 | 2.0 +- 1.4 |'
+    runs = [
+        {'system': 'x', 'steps': 5, 'batch': 4, 'metrics': {'real': {'AP': value}}}
+        for value in (1.0, 3.0)
+    ]
+    table = accuracy.table(runs, ['real/AP', 'real/PCK'])
+    assert table.splitlines()[-1] == '| x | 2 | 5 x 4 | 2.0 +- 1.4 | - |'
+
+
+def make_pool(folder, num=4, num_frames=5):
+    """A pool of hand-made samples."""
+    samples = []
+    for index in range(num):
+        made = batch(SIMCC, num=1, num_frames=num_frames, seed=index)
+        samples.append({'inputs': made['inputs'][0], 'data_samples': made['data_samples'][0]})
+    torch.save(samples, folder / 'train.pth')
+    return samples
+
+
+@pytest.mark.parametrize('num_frames', [1, 3, 5])
+def test_a_pooled_clip_is_cut_about_its_target(accuracy, tmp_path, num_frames):
+    whole = make_pool(tmp_path)
+    clips = accuracy.PooledClips(tmp_path / 'train.pth', num_frames)
+    sample, first = clips[2], (5 - num_frames) // 2
+    assert torch.equal(sample['inputs'], whole[2]['inputs'][first : first + num_frames])
+    assert sample['data_samples'].target_idx == num_frames // 2
+    assert sample['data_samples'].frame_paths[num_frames // 2] == '000002.jpg'
+    assert clips.samples[2]['data_samples'].target_idx == 2
+
+
+def test_at_scale_1_a_pooled_clip_is_the_high_resolution_frame(accuracy, tmp_path):
+    whole = make_pool(tmp_path)
+    sample = accuracy.PooledClips(tmp_path / 'train.pth', 1, scale=1)[1]
+    assert torch.equal(sample['inputs'], whole[1]['data_samples'].gt_sr.img[None])
+
+
+def test_parts_are_loaded_by_name_and_shape(accuracy, tmp_path):
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    state = {'0.weight': torch.ones(3, 2), '1.weight': torch.ones(9, 9), 'other': torch.ones(1)}
+    torch.save({'state_dict': state}, tmp_path / 'part.pth')
+    kept = net[1].weight.clone()
+    assert accuracy.load_parts(net, tmp_path / 'part.pth') == 1
+    assert torch.equal(net[0].weight, torch.ones(3, 2))
+    assert torch.equal(net[1].weight, kept)
+    torch.save({'state_dict': {'other': torch.ones(1)}}, tmp_path / 'none.pth')
+    with pytest.raises(ValueError, match=r'none\.pth: none of its 1 tensors fits Sequential'):
+        accuracy.load_parts(net, tmp_path / 'none.pth')

@@ -5,7 +5,7 @@ import torch
 from mmpose.registry import MODELS
 
 from pose_batches import build, cascade, estimator, heatmap_head, hrnet, resnet, star_pose
-from star_pose.models.pose_handoff import run_stem, run_trunk, stem_layers
+from star_pose.models.pose_handoff import run_stem, run_trunk, stem_layers, stem_target
 
 FAMILIES = {
     'hrnet': hrnet(),
@@ -161,3 +161,19 @@ def test_the_gain_scales_what_the_residual_handoff_adds():
         torch.testing.assert_close(small(clip, None), full(clip, None), rtol=1e-3, atol=1e-7)
     with pytest.raises(ValueError, match='gain is 0'):
         build(star_pose({'type': 'ResidualHandoff', 'gain': 0}))
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_the_stems_target_is_its_evaluation_whatever_the_mode(family):
+    backbone = randomise_statistics(build(FAMILIES[family]))
+    image = torch.randn(2, 3, 64, 96)
+    backbone.eval()
+    expected = run_stem(backbone, image)
+    backbone.train()
+    modes = [module.training for module in backbone.modules()]
+    before = copy.deepcopy(backbone.state_dict())
+    target = stem_target(backbone, image)
+    torch.testing.assert_close(target, expected)
+    assert not target.requires_grad
+    assert modes == [module.training for module in backbone.modules()]
+    assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())

@@ -11,4 +11,4 @@ model = dict(
                 config='{{ fileDirname }}/../baselines/bicubic_tiny_64x48_posetrack.py',
                 checkpoint=None,
                 layers=('layer1', )),
-            weights=dict(feature=0.1))))
+            weights=dict(feature=1.0))))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 
+import torch
 from mmengine.model import BaseModule
 from mmpose.models.backbones.hrnet import HRNet
 from mmpose.models.backbones.resnet import ResNet
@@ -32,6 +33,7 @@ __all__ = [
     'run_stem',
     'run_trunk',
     'stem_layers',
+    'stem_target',
 ]
 
 STEM_STRIDE, STEM_CHANNELS = 4, 64
@@ -75,13 +77,36 @@ def run_stem(backbone: nn.Module, image: Tensor) -> Tensor:
     return image
 
 
+def stem_target(backbone: nn.Module, image: Tensor) -> Tensor:
+    """Return what a backbone's stem sees in an image, as a constant target.
+
+    The batch norms use their running statistics and leave them alone, whatever the mode.
+
+    Args:
+        backbone: An HRNet or ResNet.
+        image: (N, 3, H, W), normalised.
+
+    Returns:
+        Tensor: (N, 64, H/4, W/4), detached.
+    """
+    layers = {getattr(backbone, name) for name in stem_layers(backbone)}
+    modules = [module for layer in layers for module in layer.modules()]
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.training = False
+    with torch.no_grad():
+        target = run_stem(backbone, image)
+    for module, mode in zip(modules, modes, strict=True):
+        module.training = mode
+    return target
+
+
 def run_trunk(backbone: nn.Module, stem_map: Tensor) -> tuple[Tensor, ...]:
     """Run everything behind a backbone's stem by its own forward.
 
     The forward runs on a shallow copy that shares all weights and has identities in the stem's
-    place. The
-    backbone itself keeps its stem: an identity put there for good would lose published stem
-        weights.
+    place. The backbone itself keeps its stem: an identity put there for good would lose published
+    stem weights.
 
     Args:
         backbone: An HRNet or ResNet.
@@ -110,7 +135,10 @@ class _Handoff(BaseModule):
     """
 
     needs_sr = False
-    """Whether :meth:`forward` reads the super-resolved frame, at inference too."""
+    """Whether :meth:`enter` reads the super-resolved frame, at inference too."""
+
+    has_stem = False
+    """Whether what :meth:`enter` returns stands for the output of the pose network's stem."""
 
     def __init__(
         self, in_channels: int = 64, scale: int = 4, init_cfg: dict | list[dict] | None = None
@@ -130,9 +158,35 @@ class _Handoff(BaseModule):
                 f'{type(self).__name__} needs a pose_net; a head alone is served by DirectHandoff'
             )
 
+    def enter(
+        self, pose_net: nn.Module | None, lr_target: Tensor, fused: Tensor, sr: Tensor | None
+    ) -> Tensor:
+        """Make the map or frame that enters the pose network.
+
+        Args:
+            pose_net: The pose estimator.
+            lr_target: (N, 3, h, w), normalised.
+            fused: (N, C, h, w).
+            sr: (N, 3, scale h, scale w), normalised; None where ``needs_sr`` is False and nothing
+                else asked for it.
+        """
+        raise NotImplementedError
+
+    def run(self, pose_net: nn.Module | None, entering: Tensor) -> tuple[Tensor, ...]:
+        """Return the pose network's features of what :meth:`enter` made."""
+        raise NotImplementedError
+
+    def forward(
+        self, pose_net: nn.Module | None, lr_target: Tensor, fused: Tensor, sr: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Return the pose network's features; arguments as in :meth:`enter`."""
+        return self.run(pose_net, self.enter(pose_net, lr_target, fused, sr))
+
 
 class _StemHandoff(_Handoff):
     """A hand-off that enters the pose network behind its stem."""
+
+    has_stem = True
 
     def bind(self, pose_net: nn.Module | None) -> None:
         """Check the stem and that its output has the fused map's size."""
@@ -144,9 +198,9 @@ class _StemHandoff(_Handoff):
                 f"expects the LR frame's size, which takes scale={STEM_STRIDE}; use handoff='image'"
             )
 
-    @staticmethod
-    def _run_trunk(pose_net: nn.Module, stem_map: Tensor) -> tuple[Tensor, ...]:
-        feats = run_trunk(pose_net.backbone, stem_map)
+    def run(self, pose_net: nn.Module, entering: Tensor) -> tuple[Tensor, ...]:
+        """Return the pose network's features of a map (N, 64, h, w) behind its stem."""
+        feats = run_trunk(pose_net.backbone, entering)
         return pose_net.neck(feats) if pose_net.with_neck else feats
 
 
@@ -156,11 +210,13 @@ class ImageHandoff(_Handoff):
 
     needs_sr = True
 
-    def forward(
-        self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Return the pose network's features of ``sr`` (N, 3, H, W)."""
-        return pose_net.extract_feat(sr)
+    def enter(self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor) -> Tensor:
+        """Return ``sr``."""
+        return sr
+
+    def run(self, pose_net: nn.Module, entering: Tensor) -> tuple[Tensor, ...]:
+        """Return the pose network's features of a frame (N, 3, H, W)."""
+        return pose_net.extract_feat(entering)
 
 
 @MODELS.register_module()
@@ -207,20 +263,12 @@ class ResidualHandoff(_StemHandoff):
         if first_time and not has_pretrained_init(self.init_cfg):
             self._zero_output()
 
-    def forward(
+    def enter(
         self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        """Return the pose network's features of the bicubic frame plus the fused map.
-
-        Args:
-            pose_net: The pose estimator.
-            lr_target: (N, 3, h, w), normalised.
-            fused: (N, C, h, w).
-            sr: Not read.
-        """
+    ) -> Tensor:
+        """Return what the stem sees in the bicubic frame, plus the projected map; (N, 64, h, w)."""
         stem_map = run_stem(pose_net.backbone, bicubic_upsample(lr_target, self.scale))
-        addend = self.project(fused)  # (N, C, h, w) -> (N, 64, h, w)
-        return self._run_trunk(pose_net, stem_map + self.gain * addend)
+        return stem_map + self.gain * self.project(fused)
 
 
 @MODELS.register_module()
@@ -249,12 +297,11 @@ class FeatureHandoff(_StemHandoff):
         for name in stem_layers(pose_net.backbone):
             getattr(pose_net.backbone, name).requires_grad_(False)
 
-    def forward(
+    def enter(
         self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        """Return the trunk's features of ``fused`` (N, C, h, w); the other two are not read."""
-        stem_map = self.norm(self.project(fused)).relu()  # (N, C, h, w) -> (N, 64, h, w)
-        return self._run_trunk(pose_net, stem_map)
+    ) -> Tensor:
+        """Return the projected, normalised and rectified map (N, 64, h, w)."""
+        return self.norm(self.project(fused)).relu()
 
 
 @MODELS.register_module()
@@ -266,11 +313,13 @@ class DirectHandoff(_Handoff):
         if pose_net is not None:
             raise ValueError('DirectHandoff serves a head alone; give `head` and no `pose_net`')
 
-    def forward(
-        self, pose_net: None, lr_target: Tensor, fused: Tensor, sr: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        """Return ``fused`` (N, C, h, w) as the only level."""
-        return (fused,)
+    def enter(self, pose_net: None, lr_target: Tensor, fused: Tensor, sr: Tensor | None) -> Tensor:
+        """Return ``fused`` (N, C, h, w)."""
+        return fused
+
+    def run(self, pose_net: None, entering: Tensor) -> tuple[Tensor, ...]:
+        """Return the map as the only level."""
+        return (entering,)
 
 
 HANDOFFS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.models.pose_estimators.base import BasePoseEstimator
@@ -10,7 +11,8 @@ from mmpose.registry import MODELS
 from mmpose.utils.typing import Features, OptSampleList, Predictions, SampleList
 from torch import Tensor, nn
 
-from .pose_handoff import HANDOFFS
+from .frozen_pose_features import relative_error
+from .pose_handoff import HANDOFFS, stem_target
 from .sample_checks import check_normalisation, check_sizes, check_target_frame
 from .sr_targets import denormalise, gather_pose_targets, gather_sr_targets, masked_psnr
 from .target_frame import check_target
@@ -43,6 +45,10 @@ class STARPoseHead(BaseHead):
             cascade).
         sr_loss: Loss between the SR frame and ``gt_sr``, weighing the pose losses too. None: pose
             losses alone.
+        stem_weight: Weight of one more loss, for the hand-offs that enter behind the stem: the
+            map that enters shall be what the stem sees in the high-resolution frame. The distance
+            is :func:`relative_error`'s, inside the source image. It makes the front end
+            super-resolve in the pose network's own terms; worth it with a trained pose network.
         head: A pose head that decodes the fused map directly; exactly one of it and ``pose_net``.
         target: ``'centre'`` or ``'last'``: the frame that the backbone reconstructs; compared with
             the samples' ``target_idx``.
@@ -62,6 +68,7 @@ class STARPoseHead(BaseHead):
         handoff: str | dict = 'residual',
         sr_decoder: dict | None = None,
         sr_loss: dict | None = None,
+        stem_weight: float = 0.0,
         head: dict | None = None,
         target: str = 'centre',
         in_channels: int = 64,
@@ -82,6 +89,7 @@ class STARPoseHead(BaseHead):
         self.handoff.bind(self.pose_net)
         self.sr_decoder = _build_sr_decoder(sr_decoder, in_channels, scale)
         self.sr_loss = None if sr_loss is None else MODELS.build(sr_loss)
+        self.stem_weight = stem_weight
         self._check_sr_parts()
 
     def _check_sr_parts(self) -> None:
@@ -91,6 +99,11 @@ class STARPoseHead(BaseHead):
         if self.sr_loss is not None and not has_frame:
             raise ValueError(
                 f'sr_loss needs a frame, but {name} makes none: set sr_decoder or drop sr_loss'
+            )
+        if self.stem_weight < 0 or (self.stem_weight and not self.handoff.has_stem):
+            raise ValueError(
+                f'stem_weight={self.stem_weight}: it must not be negative, and 0 with {name}, '
+                'which does not enter behind the stem; sr_loss.feature compares frames'
             )
         if self.sr_decoder is not None and self.sr_loss is None and not self.handoff.needs_sr:
             raise ValueError(
@@ -115,7 +128,7 @@ class STARPoseHead(BaseHead):
             feats: The LR target frame (N, 3, h, w) first and the fused map (N, C, h, w) last.
         """
         sr = self.super_resolve(feats) if self.handoff.needs_sr else None
-        pose_feats = self._pose_features(feats, sr)
+        pose_feats = self._pose_features(self._enter(feats, sr))
         with _full_precision(feats[-1]):
             return self.pose_head(pose_feats)
 
@@ -163,7 +176,7 @@ class STARPoseHead(BaseHead):
             sr = self.super_resolve(view) if wanted else None
             if output_sr and index == 0:
                 _add_pred_sr(sr, batch_data_samples)
-            pose_feats.append(self._pose_features(view, sr))
+            pose_feats.append(self._pose_features(self._enter(view, sr)))
         inner = {} if self.pose_net is None else self.pose_net.test_cfg
         test_cfg = {**inner, **test_cfg, 'flip_test': flip_test}
         with _full_precision(views[0][-1]):
@@ -195,7 +208,8 @@ class STARPoseHead(BaseHead):
         self.check_samples(feats, batch_data_samples)
         needs_sr = self.handoff.needs_sr or self.sr_loss is not None
         sr = self.super_resolve(feats) if needs_sr else None
-        pose_feats = self._pose_features(feats, sr)
+        entering = self._enter(feats, sr)
+        pose_feats = self._pose_features(entering)
         inner = {} if self.pose_net is None else self.pose_net.train_cfg
         with _full_precision(feats[-1]):
             losses = self.pose_head.loss(
@@ -203,6 +217,8 @@ class STARPoseHead(BaseHead):
             )
             if self.sr_loss is not None:
                 losses = self._sr_losses(sr.float(), batch_data_samples, losses)
+        if self.stem_weight:
+            losses['loss_sr_stem'] = self._stem_loss(entering, batch_data_samples)
         return losses
 
     def check_samples(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:
@@ -223,10 +239,23 @@ class STARPoseHead(BaseHead):
         if self.pose_net is not None:
             check_normalisation(samples, self.pose_net.data_preprocessor)
 
-    def _pose_features(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> tuple[Tensor, ...]:
+    def _enter(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> Tensor:
+        """Return what enters the pose network."""
+        return self.handoff.enter(self.pose_net, feats[0], feats[-1], sr)
+
+    def _pose_features(self, entering: Tensor) -> tuple[Tensor, ...]:
         """Return the levels that the pose head reads, in fp32: several heads call NumPy on them."""
-        pose_feats = self.handoff(self.pose_net, feats[0], feats[-1], sr)
-        return _to_float(pose_feats)
+        return _to_float(self.handoff.run(self.pose_net, entering))
+
+    def _stem_loss(self, entering: Tensor, samples: SampleList) -> Tensor:
+        size = (4 * side for side in entering.shape[-2:])
+        like = entering.new_zeros(len(entering), 3, *size, dtype=torch.float32)
+        hr, mask, weight = gather_sr_targets(samples, like)
+        target = stem_target(self.pose_net.backbone, hr * mask)
+        # A cell counts by its share inside the source image: (N, 1, H, W) -> (N, 1, h, w)
+        inside = F.adaptive_avg_pool2d(mask.float(), target.shape[-2:])
+        error = relative_error(entering.float(), target.float(), inside)  # (N,)
+        return self.stem_weight * (error * weight.float()).mean()
 
     def _sr_losses(
         self, sr: Tensor, samples: SampleList, pose_losses: dict[str, Tensor]

@@ -67,7 +67,7 @@ class STARPoseNet(BaseModule):
         embed_channels: int = 64,
         depth: int = 3,
         num_cnn_blocks: int = 3,
-        token_stride: int = 2,
+        token_stride: int = 4,
         num_heads: int = 4,
         attention: str = 'joint',
         kernel: str = 'leaky_relu',

@@ -1,0 +1,161 @@
+"""Samples made once and kept in files, so that a training's time goes to the networks.
+
+    python benchmarks/clip_pool.py --synthetic data/synthetic --lspe data/lspe --out work_dirs/pool
+
+Reading five frames, warping and degrading them costs a small machine about as much as a step of the
+baseline does. Every system of a comparison should see the same samples anyway: they are drawn and
+augmented here once, half from synthetic videos, half from LSP-Extended's photographs made clips,
+and written to ``train.pth``. For each of the two there are two validation files, of the same
+persons: ``clean``, made smaller by the bicubic kernel alone, and ``degraded`` as well, by blur,
+noise and H.264 as in the training samples. A sample depends on the seed and its number alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import pathlib
+import random
+
+import harness  # noqa: F401  (before the package: it decides whose code runs)
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS
+from rich.progress import track
+from torch.utils.data import DataLoader, Dataset
+
+import star_pose  # noqa: F401  (applies the cures and registers the components)
+
+__all__ = ['PooledClips']
+
+CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
+SETS = {
+    'synthetic': 'star_pose_tiny_64x48_posetrack.py',
+    'lspe': 'star_pose_tiny_64x48_lspe.py',
+}
+DEGRADATION = dict(
+    downsample=['bicubic', 'bilinear', 'area'],
+    before=[dict(type='ClipBlur', sigma=(0.2, 2.0), prob=0.5)],
+    after=[
+        dict(type='ClipNoise', sigma=(2.0, 12.0), prob=0.8),
+        dict(type='ClipH264', crf=(20, 36), prob=0.5),
+    ],
+)
+
+
+class PooledClips(Dataset):
+    """A pool file as a data set, for systems of different input.
+
+    Args:
+        path: File written by this script.
+        num_frames: Frames a clip, the middle ones of the pool's.
+        scale: What the system's own pipeline gives ``GenerateLRClip``; at 1 its input is the
+            high-resolution target frame itself.
+    """
+
+    def __init__(self, path: str | pathlib.Path, num_frames: int = 5, scale: int = 4) -> None:
+        self.samples = torch.load(path, weights_only=False)
+        self.num_frames, self.scale = num_frames, scale
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> dict:
+        sample = copy.copy(self.samples[index])
+        if self.scale == 1:
+            sample['inputs'] = sample['data_samples'].gt_sr.img[None]  # 1 3 H W
+            return sample
+        first = (len(sample['inputs']) - self.num_frames) // 2
+        if first:
+            kept = slice(first, first + self.num_frames)
+            labels = sample['data_samples'].new()
+            labels.set_metainfo(
+                dict(target_idx=labels.target_idx - first, frame_paths=labels.frame_paths[kept])
+            )
+            sample.update(inputs=sample['inputs'][kept], data_samples=labels)
+        return sample
+
+
+class _Drawn(Dataset):
+    """A data set's samples in a given order, each with random numbers of its own."""
+
+    def __init__(self, dataset: Dataset, order: list[int], seed: int) -> None:
+        self.dataset, self.order, self.seed = dataset, order, seed
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> dict:
+        for seeding in (random.seed, np.random.seed, torch.manual_seed):
+            seeding(self.seed * 10**6 + index)
+        return self.dataset[self.order[index]]
+
+
+def build_dataset(name: str, split: str, root: str, **degradation) -> Dataset:
+    """Build one of the sets; photographs get a moving camera, in validation too."""
+    config = Config.fromfile(CONFIGS / SETS[name])
+    definition = config[f'{split}_dataloader'].dataset
+    definition.data_root = f'{root}/'
+    for position, step in enumerate(definition.pipeline):
+        if step['type'] == 'LoadClip' and name == 'lspe' and split == 'val':
+            definition.pipeline.insert(position + 1, dict(type='PseudoClip'))
+        if step['type'] == 'GenerateLRClip':
+            step.update(degradation, seed=0 if split == 'val' else None)
+    return DATASETS.build(definition)
+
+
+def draw(dataset: Dataset, num: int, seed: int, workers: int, title: str) -> list[dict]:
+    """Run the pipeline over ``num`` persons: shuffled, anew in each pass; or spread evenly."""
+    if dataset.test_mode:
+        order = np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist()
+    else:
+        rng = np.random.default_rng(seed)
+        passes = -(-num // len(dataset))
+        order = np.concatenate([rng.permutation(len(dataset)) for _ in range(passes)])[:num]
+        order = order.tolist()
+    loader = DataLoader(_Drawn(dataset, order, seed), batch_size=None, num_workers=workers)
+    return [_owned(sample) for sample in track(loader, description=title)]
+
+
+def _owned(sample: dict) -> dict:
+    """Copy what lies in memory shared with a worker, of which there is a limited number."""
+    return copy.deepcopy(sample)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--synthetic', required=True, help="videos in PoseTrack18's form")
+    parser.add_argument('--lspe', required=True, help='LSP-Extended in COCO form')
+    parser.add_argument('--out', type=pathlib.Path, required=True)
+    parser.add_argument('--train', type=int, default=10000, help='training samples of both')
+    parser.add_argument('--val', type=int, default=400, help='validation persons of each')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--workers', type=int, default=2)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Write the pool."""
+    args = parse_args()
+    torch.multiprocessing.set_sharing_strategy('file_system')
+    init_default_scope('mmpose')
+    args.out.mkdir(parents=True, exist_ok=True)
+    train = []
+    for name in SETS:
+        root = getattr(args, name)
+        for kind, degradation in (('clean', {}), ('degraded', DEGRADATION)):
+            dataset = build_dataset(name, 'val', root, **degradation)
+            samples = draw(dataset, args.val, args.seed, args.workers, f'{name}, {kind}')
+            torch.save(samples, args.out / f'val-{name}-{kind}.pth')
+        dataset = build_dataset(name, 'train', root, **DEGRADATION)
+        train += draw(dataset, args.train // len(SETS), args.seed, args.workers, f'{name}, train')
+    torch.save(train, args.out / 'train.pth')
+
+
+if __name__ == '__main__':
+    main()
