@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
 SECTION = re.compile(r'(<!-- results: begin[^>]*-->\n).*?(\n<!-- results: end -->)', re.DOTALL)
 MISSING = 'Not measured yet.'
+FIGURE = ROOT / 'docs' / 'images' / 'accuracy_latency.png'
 
 
 def read(name: str) -> dict | None:
@@ -40,16 +41,41 @@ def markdown(head: list[str], rows: list[list]) -> str:
 
 
 def speed() -> str:
-    """LR clip in, keypoints out: the median of each system, and its ratio to the baseline's."""
+    """LR clip in, keypoints out: the median of each system in each form, and the ratios."""
     result = read('speed')
     if result is None:
         return MISSING
-    rows = [
-        [row['system'], row['dtype'], row['batch'], row['median_ms'], row['ratio_to_bicubic_fp32']]
-        for row in result['rows']
+    forms = list(dict.fromkeys((row['batch'], row['dtype']) for row in result['rows']))
+    cells = {(row['system'], row['batch'], row['dtype']): row for row in result['rows']}
+    rows = []
+    for system in dict.fromkeys(row['system'] for row in result['rows']):
+        found = [cells.get((system, *form)) for form in forms]
+        rows.append([system, *(_speed_cell(row) for row in found)])
+    head = ['system', *(f'batch {batch}, {dtype}' for batch, dtype in forms)]
+    parts = [
+        markdown(head, rows),
+        'Milliseconds a batch; in brackets the ratio to bicubic + HRNet-W32 in fp32 at the same '
+        f'batch. T={result["frames"]}. {made_by(result)}',
+        'Where the time goes (fp32, batch 1), in milliseconds:',
+        speed_parts(result),
     ]
-    head = ['system', 'dtype', 'batch', 'median ms', 'times bicubic + HRNet-W32 in fp32']
-    return markdown(head, rows) + f'\n\nT={result["frames"]}. {made_by(result)}'
+    return '\n\n'.join(parts)
+
+
+def _speed_cell(row: dict | None) -> str:
+    return '-' if row is None else f'{row["median_ms"]:.0f} ({row["ratio_to_bicubic_fp32"]:.2f})'
+
+
+def speed_parts(result: dict) -> str:
+    """The parts of our systems, beside what their multiply-accumulates would take at the peak."""
+    parts = result['parts_ms_fp32_batch1']
+    names = list(dict.fromkeys(name for shares in parts.values() for name in shares))
+    rows = [
+        [system, *(shares.get(name, '-') for name in names), result['limits'][system]['float32_ms']]
+        for system, shares in parts.items()
+    ]
+    peak = result['matmul_gmacs']['float32']
+    return markdown(['system', *names, f'limit at {peak:.0f} GMAC/s'], rows)
 
 
 def cost() -> str:
@@ -63,29 +89,74 @@ def cost() -> str:
     return f'{table}\n\n{setting}. {made_by(result)}'
 
 
-def learning_curves() -> str:
-    """The last point of every learning curve."""
-    result = read('learning_curves')
-    if result is None:
-        return MISSING
-    rows = [
-        [name, curve[-1]['step'], curve[-1]['pckh@0.5'], curve[-1]['pckh@0.2']]
-        for name, curve in result['curves'].items()
-    ]
-    return markdown(['hand-off', 'steps', 'PCKh@0.5', 'PCKh@0.2'], rows) + '\n\n' + made_by(result)
+SETS = ('lspe-clean', 'lspe-degraded', 'synthetic-clean', 'synthetic-degraded')
 
 
 def accuracy() -> str:
-    """Every finished run of the accuracy benchmark."""
+    """Every finished run of the accuracy benchmark: AP and PCKh@0.5 on each set."""
     result = read('accuracy')
     if result is None:
         return MISSING
-    metrics = list(result['runs'][0]['metrics'])
+    rows = []
+    for run in result['runs']:
+        scores = [run['metrics'][name] for name in SETS]
+        cells = [f'{score["AP"]:.1f} / {score["pckh@0.5"]:.1f}' for score in scores]
+        budget = f'{run["steps"]} x {run["batch"]}'
+        rows.append([run['system'], budget, ', '.join(run['started_from']) or '-', *cells])
+    head = ['system', 'steps x clips', 'started from', *(f'{name}: AP / PCKh@0.5' for name in SETS)]
+    return markdown(head, rows) + '\n\n' + made_by(result)
+
+
+def temporal_use() -> str:
+    """What a trained model loses when its other frames are changed."""
+    result = read('temporal_use')
+    if result is None:
+        return MISSING
+    changes = list(next(iter(result['sets'].values())))
     rows = [
-        [run['system'], run['seed'], run['steps'], *(run['metrics'].get(m, '-') for m in metrics)]
-        for run in result['runs']
+        [change, *(f'{found[change]["AP"]:.1f} / {found[change]["pckh@0.5"]:.1f}'
+                   for found in result['sets'].values())]
+        for change in changes
+    ]  # fmt: skip
+    head = ['clip', *(f'{name}: AP / PCKh@0.5' for name in result['sets'])]
+    return markdown(head, rows) + '\n\n' + made_by(result)
+
+
+def accuracy_against_latency() -> list[tuple[str, float, float]]:
+    """System, milliseconds a clip and AP (degraded sets, mean) of all that have both numbers."""
+    scores, times = read('accuracy'), read('speed_tiny')
+    if scores is None or times is None:
+        return []
+    median = {row['system']: row['median_ms'] for row in times['rows'] if row['dtype'] == 'float32'}
+    return [
+        (
+            run['system'],
+            median[run['system']],
+            sum(run['metrics'][name]['AP'] for name in SETS if 'degraded' in name) / 2,
+        )
+        for run in scores['runs']
+        if run['system'] in median
     ]
-    return markdown(['system', 'seed', 'steps', *metrics], rows) + '\n\n' + made_by(result)
+
+
+def draw(points: list[tuple[str, float, float]], path: pathlib.Path) -> None:
+    """Draw accuracy against latency."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(7, 4), layout='constrained')
+    for name, milliseconds, score in points:
+        ours = name.startswith(('handoff', 'kernel', 'frames', 'loss'))
+        axis.plot(milliseconds, score, marker='o' if ours else 's', color='C0' if ours else 'C1')
+        label = name.removesuffix('_64x48_posetrack')
+        axis.annotate(label, (milliseconds, score), (4, 4), textcoords='offset points', fontsize=8)
+    axis.set(xlabel='ms a clip (fp32, batch 1)', ylabel='AP, mean of the degraded sets')
+    axis.margins(x=0.25, y=0.15)
+    axis.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
 
 
 def render() -> str:
@@ -93,13 +164,17 @@ def render() -> str:
     parts = {
         'Speed, end to end, beside cascades': speed(),
         'Cost of the parts': cost(),
-        'Learning curves of the hand-offs, tiny model at quarter scale': learning_curves(),
-        'Accuracy at 64x48': accuracy(),
+        'Accuracy at 64x48, tiny models': accuracy(),
+        'What the other frames are worth to the trained model': temporal_use(),
         'PoseTrack18 val': (
             f'{MISSING} PoseTrack cannot be redistributed; with your own copy: '
             '`python tools/train.py configs/star_pose_64x48_posetrack.py`.'
         ),
     }
+    if accuracy_against_latency():
+        parts['Accuracy against latency'] = (
+            '![AP against milliseconds](docs/images/accuracy_latency.png)'
+        )
     return '\n\n'.join(f'**{title}.**\n\n{content}' for title, content in parts.items())
 
 
@@ -110,6 +185,9 @@ def main() -> None:
     args = parser.parse_args()
     readme = ROOT / 'README.md'
     text = readme.read_text()
+    points = accuracy_against_latency()
+    if points and not args.check:
+        draw(points, FIGURE)
     if len(SECTION.findall(text)) != 1:
         sys.exit(f'{readme} must have one results section between its two marks')
     updated = SECTION.sub(lambda match: f'{match[1]}\n{render()}\n{match[2]}', text)

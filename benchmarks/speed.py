@@ -36,6 +36,8 @@ from rich.progress import track
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.apis.deploy import deploy
+from star_pose.apis.model_info import count_parts
+from star_pose.models import STARPoseNet
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
 FLAGSHIP = CONFIGS / 'star_pose_64x48_posetrack.py'
@@ -45,12 +47,29 @@ HANDOFFS = ('feature', 'residual', 'image')
 DEPLOYED = 'bfloat16, compiled'
 
 
-def load_systems() -> tuple[dict[str, dict], dict[str, str]]:
-    """Collect the model definitions: ours with each hand-off, the baseline and the cascades.
+def load_systems(configs: list[pathlib.Path] | None) -> tuple[dict[str, dict], dict[str, str]]:
+    """Build the systems: those of the configs, or ours, the baseline and the cascades.
 
     Returns:
-        Name to model definition, and name to the reason for those that cannot run here.
+        Name to model, and name to the reason for those that cannot run here.
     """
+    if configs:
+        models = {path.stem: Config.fromfile(path).model for path in configs}
+    else:
+        models = flagship_systems()
+    runnable, refused = {}, {}
+    for name, model in models.items():
+        try:
+            runnable[name] = build(model)
+        except ImportError as error:
+            refused[name] = str(error)
+    if not any(BASELINE in name for name in runnable):
+        sys.exit(f'one of the configs must be a {BASELINE} baseline: ratios are to it')
+    return runnable, refused
+
+
+def flagship_systems() -> dict[str, dict]:
+    """Collect the model definitions around the flagship's pose network."""
     flagship = Config.fromfile(FLAGSHIP)
     models = {}
     for handoff in HANDOFFS:
@@ -60,13 +79,7 @@ def load_systems() -> tuple[dict[str, dict], dict[str, str]]:
     models[BASELINE] = Config.fromfile(CONFIGS / 'baselines' / f'{BASELINE}_{PEERS}.py').model
     for path in sorted((CONFIGS / 'cascades').glob(f'*_{PEERS}.py')):
         models[f'cascade {path.stem.removesuffix(f"_{PEERS}")}'] = Config.fromfile(path).model
-    runnable, refused = {}, {}
-    for name, model in models.items():
-        try:
-            runnable[name] = build(model)
-        except ImportError as error:
-            refused[name] = str(error)
-    return runnable, refused
+    return models
 
 
 def build(model: dict) -> torch.nn.Module:
@@ -191,9 +204,18 @@ def matmul_peak(dtype: torch.dtype, device: torch.device, size: int = 2048) -> f
     return size**3 / min(times) / 1e9
 
 
+def limit(model: torch.nn.Module, batch: dict, peaks: dict[str, float]) -> dict[str, float]:
+    """Return the multiply-accumulates of a clip, and the milliseconds they take at the peaks."""
+    shape = (1, *batch['inputs'][0].shape)
+    gmac = count_parts(model, shape)[0].macs / 1e9
+    times = {f'{dtype}_ms': round(1e3 * gmac / peak, 2) for dtype, peak in peaks.items()}
+    return {'gmac': round(gmac, 3), **times}
+
+
 def measure(systems: dict, batches: list[int], dtypes: list[str], args, device) -> list[dict]:
     """Time all systems under every batch size and type; ratios are to the baseline's fp32."""
     rows = []
+    baseline = next(name for name in systems if BASELINE in name)
     for num_clips in batches:
         batch = make_batch(num_clips, args.frames, (48, 64), 4)
         runs = {
@@ -209,7 +231,7 @@ def measure(systems: dict, batches: list[int], dtypes: list[str], args, device) 
         for run in track(runs.values(), description=f'warm-up, batch {num_clips}'):
             run()
         times = time_interleaved(runs, args.rounds, warmup=1)
-        base = times[BASELINE, 'float32']['median_ms']
+        base = times[baseline, 'float32']['median_ms']
         for (name, dtype), values in times.items():
             row = {'system': name, 'dtype': dtype, 'batch': num_clips, **values}
             rows.append({**row, 'ratio_to_bicubic_fp32': round(values['median_ms'] / base, 3)})
@@ -232,6 +254,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument('configs', nargs='*', type=pathlib.Path, help='systems to time instead')
     parser.add_argument('--frames', type=int, default=5, help='T, frames a clip')
     parser.add_argument('--batches', type=int, nargs='+', default=[1, 8])
     parser.add_argument('--dtypes', nargs='+', default=['float32', 'bfloat16'])
@@ -253,7 +276,7 @@ def main() -> None:
     torch.manual_seed(0)
     init_default_scope('mmpose')
     device = torch.device(args.device)
-    systems, refused = load_systems()
+    systems, refused = load_systems(args.configs)
     for name, reason in refused.items():
         print(f'{name}: not timed. {reason}')
     if args.only:
@@ -264,7 +287,7 @@ def main() -> None:
     rows = measure(systems, args.batches, args.dtypes, args, device)
     print(table(rows))
     batch = make_batch(1, args.frames, (48, 64), 4)
-    ours = {name: model for name, model in systems.items() if name.startswith('STAR-Pose')}
+    ours = {n: m for n, m in systems.items() if isinstance(m.backbone, STARPoseNet)}
     parts = {
         name: time_parts(model, predictor(model, batch, torch.float32, device), args.rounds)
         for name, model in ours.items()
@@ -273,6 +296,7 @@ def main() -> None:
         print(name, shares)
     peaks = {dtype: round(matmul_peak(getattr(torch, dtype), device), 1) for dtype in args.dtypes}
     print('matrix product, GMAC/s:', peaks)
+    limits = {name: limit(model, batch, peaks) for name, model in systems.items()}
     result = {
         'frames': args.frames,
         'rounds': args.rounds,
@@ -280,6 +304,7 @@ def main() -> None:
         'rows': rows,
         'parts_ms_fp32_batch1': parts,
         'matmul_gmacs': peaks,
+        'limits': limits,
         'not_timed': refused,
     }
     print(write_result(args.name, result, shlex.join(['python', *sys.argv])))

@@ -15,16 +15,29 @@ def test_readme_says_what_the_result_files_say():
 
 def test_a_changed_number_is_noticed(tmp_path):
     script = runpy.run_path(str(SCRIPT))
-    result = {
+    made = {
         'command': 'python x.py',
         'machine': {'gpu': None, 'cpu': 'a', 'threads': 2, 'torch': '2'},
-        'curves': {'image': [{'step': 5, 'pckh@0.5': 1.0, 'pckh@0.2': 0.5}]},
     }
-    render = script['learning_curves']
+    run = {
+        'system': 'bicubic',
+        'steps': 5,
+        'batch': 4,
+        'started_from': [],
+        'metrics': {name: {'AP': 1.0, 'pckh@0.5': 2.0} for name in script['SETS']},
+    }
+    render, points = script['accuracy'], script['accuracy_against_latency']
     render.__globals__['RESULTS'] = tmp_path
     assert render() == 'Not measured yet.'
-    (tmp_path / 'learning_curves.json').write_text(json.dumps(result))
-    assert '| image | 5 | 1.0 | 0.5 |' in render()
-    result['curves']['image'][-1]['pckh@0.5'] = 2.0
-    (tmp_path / 'learning_curves.json').write_text(json.dumps(result))
-    assert '| image | 5 | 2.0 | 0.5 |' in render()
+    assert points() == []
+    (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run]}))
+    assert '| bicubic | 5 x 4 | - | 1.0 / 2.0 |' in render()
+    run['metrics']['lspe-clean']['AP'] = 3.0
+    (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run]}))
+    assert '| bicubic | 5 x 4 | - | 3.0 / 2.0 | 1.0 / 2.0 |' in render()
+    times = [
+        {'system': 'bicubic', 'dtype': dtype, 'median_ms': value}
+        for dtype, value in (('float32', 7.0), ('bfloat16', 4.0))
+    ]
+    (tmp_path / 'speed_tiny.json').write_text(json.dumps({**made, 'rows': times}))
+    assert points() == [('bicubic', 7.0, 1.0)]

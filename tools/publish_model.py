@@ -1,0 +1,82 @@
+"""Make a training's checkpoint ready to ship: weights alone, in half precision, with their SHA-256.
+
+    python tools/publish_model.py work_dirs/RUN/best.pth star_pose_tiny.pth --config configs/CONFIG.py
+
+Statistics of batch norms stay in float32: their squares leave the range of float16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import pathlib
+import sys
+
+import prelude  # noqa: F401  (before the package: it decides whose code runs)
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader, get_state_dict
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS, MODELS
+
+import star_pose
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('checkpoint', help='what the training saved')
+    parser.add_argument('out', type=pathlib.Path, help='file to write')
+    parser.add_argument('--config', required=True, help="the model's config, to check against")
+    return parser.parse_args()
+
+
+def shipped(state: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> dict:
+    """Select the model's own tensors and halve them.
+
+    Raises:
+        ValueError: If one is missing, of another shape, or not finite in half precision.
+    """
+    weights = {}
+    for name, like in wanted.items():
+        if name not in state or state[name].shape != like.shape:
+            found = tuple(state[name].shape) if name in state else 'nothing'
+            raise ValueError(f'{name}: the checkpoint holds {found}, not {tuple(like.shape)}')
+        value = state[name]
+        if value.is_floating_point() and 'running_' not in name:
+            value = value.half()
+        if not value.isfinite().all():
+            raise ValueError(f'{name}: some values are not finite in {value.dtype}')
+        weights[name] = value.clone()
+    return weights
+
+
+def main() -> None:
+    """Write the file and print its size and hash."""
+    args = parse_args()
+    config = Config.fromfile(args.config)
+    init_default_scope(config.get('default_scope', 'mmpose'))
+    model = MODELS.build(config.model)
+    state = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')['state_dict']
+    try:
+        weights = shipped(state, get_state_dict(model))
+    except ValueError as error:
+        sys.exit(f'{args.checkpoint} does not fit {args.config}: {error}')
+    dataset = DATASETS.get(config.test_dataloader.dataset.type)
+    meta = {
+        'config': pathlib.Path(args.config).name,
+        'star_pose_version': star_pose.__version__,
+        'dataset_meta': parse_pose_metainfo(dataset.METAINFO),
+    }
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({'state_dict': weights, 'meta': meta}, args.out)
+    data = args.out.read_bytes()
+    print(f'{args.out}: {len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()}')
+
+
+if __name__ == '__main__':
+    main()
