@@ -6,8 +6,9 @@ Reading five frames, warping and degrading them costs a small machine about as m
 baseline does. Every system of a comparison should see the same samples anyway: they are drawn and
 augmented here once, half from synthetic videos, half from LSP-Extended's photographs made clips,
 and written to ``train.pth``. For each of the two there are two validation files, of the same
-persons: ``clean``, made smaller by the bicubic kernel alone, and ``degraded`` as well, by blur,
-noise and H.264 as in the training samples. A sample depends on the seed and its number alone.
+persons: ``clean``, made smaller by the bicubic kernel alone, and ``degraded`` as the training
+samples are: by blur, noise and H.264, or with ``--degradation noise`` by strong noise. A sample
+depends on the seed and its number alone.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ DEGRADATION = dict(
         dict(type='ClipH264', crf=(20, 36), prob=0.5),
     ],
 )
+# As at night: no single frame shows much.
+NOISE = dict(after=[dict(type='ClipNoise', sigma=(15.0, 40.0))])
+DEGRADATIONS = {'common': DEGRADATION, 'noise': NOISE}
 
 
 class PooledClips(Dataset):
@@ -134,6 +138,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=pathlib.Path, required=True)
     parser.add_argument('--train', type=int, default=10000, help='training samples of both')
     parser.add_argument('--val', type=int, default=400, help='validation persons of each')
+    parser.add_argument(
+        '--degradation', choices=DEGRADATIONS, default='common', help='of training and `degraded`'
+    )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, default=2)
     return parser.parse_args()
@@ -145,14 +152,14 @@ def main() -> None:
     torch.multiprocessing.set_sharing_strategy('file_system')
     init_default_scope('mmpose')
     args.out.mkdir(parents=True, exist_ok=True)
-    train = []
+    train, degraded = [], DEGRADATIONS[args.degradation]
     for name in SETS:
         root = getattr(args, name)
-        for kind, degradation in (('clean', {}), ('degraded', DEGRADATION)):
+        for kind, degradation in (('clean', {}), ('degraded', degraded)):
             dataset = build_dataset(name, 'val', root, **degradation)
             samples = draw(dataset, args.val, args.seed, args.workers, f'{name}, {kind}')
             torch.save(samples, args.out / f'val-{name}-{kind}.pth')
-        dataset = build_dataset(name, 'train', root, **DEGRADATION)
+        dataset = build_dataset(name, 'train', root, **degraded)
         train += draw(dataset, args.train // len(SETS), args.seed, args.workers, f'{name}, train')
     torch.save(train, args.out / 'train.pth')
 

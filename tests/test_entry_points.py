@@ -1,5 +1,6 @@
 """The recipes train, resume and are evaluated through tools/, on real photographs and frames."""
 
+import hashlib
 import json
 import pickle
 import sys
@@ -106,3 +107,22 @@ def test_missing_data_is_explained_without_a_traceback(tmp_path):
     assert 'make_synthetic_posetrack.py' in done.stderr
     assert 'posetrack.net' in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_published_weights_are_the_same_in_half_precision(trained, tmp_path, capsys):
+    out = tmp_path / 'weights' / 'tiny.pth'
+    run_tool('publish_model', trained / 'epoch_1.pth', out, '--config', LSPE)
+    assert hashlib.sha256(out.read_bytes()).hexdigest() in capsys.readouterr().out
+    whole, half = (torch.load(path)['state_dict'] for path in (trained / 'epoch_1.pth', out))
+    assert whole.keys() == half.keys()
+    for name, value in half.items():
+        torch.testing.assert_close(value.to(whole[name].dtype), whole[name], rtol=1e-3, atol=1e-6)
+        if value.is_floating_point():
+            assert ('running_' in name) == (value.dtype == torch.float32)
+    assert torch.load(out)['meta']['dataset_meta']['keypoint_id2name'][0] == 'nose'
+
+
+def test_a_checkpoint_of_another_model_is_not_published(trained, tmp_path):
+    with pytest.raises(SystemExit, match='does not fit'):
+        run_tool('publish_model', trained / 'epoch_1.pth', tmp_path / 'x.pth', '--config', FLAGSHIP)
+    assert not (tmp_path / 'x.pth').exists()

@@ -1,6 +1,6 @@
 """Make a training's checkpoint ready to ship: weights alone, in half precision, with their SHA-256.
 
-    python tools/publish_model.py work_dirs/RUN/best.pth star_pose_tiny.pth --config configs/CONFIG.py
+    python tools/publish_model.py CHECKPOINT star_pose_tiny.pth --config CONFIG
 
 Statistics of batch norms stay in float32: their squares leave the range of float16.
 """

@@ -1,0 +1,129 @@
+"""A trained model on one real sequence: PCK@0.2 of the torso on frames made 64x48, and a picture.
+
+    python benchmarks/handball.py CONFIG CHECKPOINT --data data/handball
+
+The sequence is labelled with COCO's joints; those that PoseTrack shares are measured: nose, ears,
+shoulders, elbows, wrists, hips, knees, ankles. A joint is found within 0.2 of the torso, the
+distance from the left shoulder to the right hip (Yang and Ramanan, PAMI 2013, "percentage of
+correct keypoints"). The boxes are those of the labels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import shlex
+import sys
+
+import cv2
+import numpy as np
+import torch
+from accuracy import load_parts
+from clip_pool import CONFIGS, DEGRADATION, SETS, _Drawn
+from harness import write_result
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmpose.datasets.datasets import PoseTrack18Dataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS, MODELS
+
+from star_pose.visualization import ClipVisualizer
+
+LABELS = 'handball_coco.json'
+LEFT_SHOULDER, RIGHT_HIP = 5, 12
+GROUPS = {
+    'head': (0, 3, 4),
+    'shoulders': (5, 6),
+    'elbows': (7, 8),
+    'wrists': (9, 10),
+    'hips': (11, 12),
+    'knees': (13, 14),
+    'ankles': (15, 16),
+}
+
+
+def load_samples(data: str, **degradation) -> list[dict]:
+    """Run the tiny model's validation pipeline over the sequence, with fixed random numbers."""
+    pipeline = Config.fromfile(CONFIGS / SETS['synthetic']).val_pipeline
+    for step in pipeline:
+        if step['type'] == 'GenerateLRClip':
+            step.update(degradation, seed=0)
+    dataset = DATASETS.build(
+        dict(
+            type='VideoClipDataset',
+            ann_file=LABELS,
+            data_root=data,
+            test_mode=True,
+            pipeline=pipeline,
+        )
+    )
+    return list(_Drawn(dataset, list(range(len(dataset))), 0))
+
+
+def predict(model: torch.nn.Module, samples: list[dict], batch: int = 16) -> list:
+    """Return the samples with predictions and the super-resolved frames."""
+    model.eval()
+    model.test_cfg = dict(flip_test=True, output_sr=model.head.sr_decoder is not None)
+    found = []
+    with torch.no_grad():
+        for start in range(0, len(samples), batch):
+            found += model.test_step(pseudo_collate(samples[start : start + batch]))
+    return found
+
+
+def pck(samples: list, threshold: float = 0.2) -> dict[str, float]:
+    """Return the share of joints found, in per cent, all together and by group."""
+    hits = {name: [] for name in GROUPS}
+    for sample in samples:
+        truth = sample.gt_instances.keypoints[0]
+        labelled = sample.gt_instances.keypoints_visible[0] > 0
+        torso = np.linalg.norm(truth[LEFT_SHOULDER] - truth[RIGHT_HIP])
+        distance = np.linalg.norm(sample.pred_instances.keypoints[0] - truth, axis=-1)
+        for name, joints in GROUPS.items():
+            hits[name] += [distance[j] <= threshold * torso for j in joints if labelled[j]]
+    everything = [hit for values in hits.values() for hit in values]
+    scores = {'all': everything, **hits}
+    return {name: round(100 * float(np.mean(values)), 1) for name, values in scores.items()}
+
+
+def draw(samples: list[dict], predictions: list, count: int, path: pathlib.Path) -> None:
+    """Draw some frames: LR, SR, truth, prediction; the labels' eyes lie where necks are drawn."""
+    visualizer = ClipVisualizer()
+    visualizer.set_dataset_meta(parse_pose_metainfo(PoseTrack18Dataset.METAINFO))
+    chosen = np.linspace(0, len(samples) - 1, count).astype(int)
+    panels = [
+        visualizer.draw_clip(samples[index]['inputs'], predictions[index], kpt_thr=0.0)
+        for index in chosen
+    ]
+    width = max(panel.shape[1] for panel in panels)
+    rows = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0))) for p in panels]
+    cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1])
+
+
+def main() -> None:
+    """Measure, draw, write."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config')
+    parser.add_argument('checkpoint', type=pathlib.Path)
+    parser.add_argument('--data', required=True, help=f'folder with {LABELS} and the frames')
+    parser.add_argument('--picture', type=pathlib.Path, help='draw ten frames there')
+    parser.add_argument('--name', default='handball', help='of the file under results/')
+    args = parser.parse_args()
+    init_default_scope('mmpose')
+    model = MODELS.build(Config.fromfile(args.config).model)
+    load_parts(model, args.checkpoint)
+    scores = {}
+    for kind, degradation in (('clean', {}), ('degraded', DEGRADATION)):
+        samples = load_samples(args.data, **degradation)
+        predictions = predict(model, samples)
+        scores[kind] = pck(predictions)
+        print(kind, scores[kind])
+        if args.picture and kind == 'clean':
+            draw(samples, predictions, 10, args.picture)
+    result = {'config': args.config, 'frames': len(samples), 'pck_torso_0.2': scores}
+    print(write_result(args.name, result, shlex.join(['python', *sys.argv])))
+
+
+if __name__ == '__main__':
+    main()
