@@ -7,6 +7,9 @@ loss is the L1 distance to the high-resolution crop inside the source image, as 
 (Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017). The
 weights are saved under the names that they have in the whole model, so that ``accuracy.py
 --load-from`` finds them.
+
+With ``--load-from``, a trained pose network, and the config's ``stem_weight``, the hand-off is
+trained too: to what the network's stem, held constant, sees in the high-resolution crop.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import argparse
 import pathlib
 
 import torch
+from accuracy import load_parts
 from clip_pool import PooledClips
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -43,24 +47,35 @@ class SuperResolver(BaseModel):
         whole.init_weights()
         self.backbone, self.neck, self.head = whole.backbone, whole.neck, whole.head
         self.head.requires_grad_(False)
-        if self.head.sr_decoder is not None:
-            self.head.sr_decoder.requires_grad_(True)
+        for part in (self.head.sr_decoder, self.head.handoff):
+            if part is not None:
+                part.requires_grad_(True)
         std = torch.tensor(model.data_preprocessor.std) / 255
         self.register_buffer('std', std.view(3, 1, 1), persistent=False)
 
+    def train(self, mode: bool = True) -> SuperResolver:
+        """Switch the mode of all but the pose network, whose statistics stay as they are."""
+        super().train(mode)
+        self.head.pose_net.eval()
+        return self
+
     def forward(self, inputs: torch.Tensor, data_samples: list, mode: str) -> dict:
-        """Return the loss, and PSNR to be logged."""
+        """Return the losses, and PSNR to be logged."""
         feats = self.backbone(inputs)
-        sr = self.head.super_resolve(feats if self.neck is None else self.neck(feats)).float()
+        feats = feats if self.neck is None else self.neck(feats)
+        sr = self.head.super_resolve(feats).float()
         hr = torch.stack([sample.gt_sr.img for sample in data_samples])
         mask = torch.stack([sample.gt_sr.mask for sample in data_samples]).float()
         error = ((sr - hr) * self.std).abs() * mask
-        loss = error.sum() / (3 * mask.sum()).clamp(min=1)
-        return {'loss': loss, 'psnr': masked_psnr(sr.detach(), hr, mask, data_samples)}
+        losses = {'loss': error.sum() / (3 * mask.sum()).clamp(min=1)}
+        if self.head.stem_weight:
+            entering = self.head.enter(feats, None)
+            losses['loss_stem'] = self.head.stem_loss(entering, data_samples)
+        return {**losses, 'psnr': masked_psnr(sr.detach(), hr, mask, data_samples)}
 
     def trained(self) -> dict[str, torch.Tensor]:
         """Return the state of what was trained."""
-        skipped = ('head.pose_net.', 'head.handoff.', 'head.sr_loss.', 'data_preprocessor.')
+        skipped = ('head.pose_net.', 'head.sr_loss.', 'data_preprocessor.')
         return {k: v for k, v in self.state_dict().items() if not k.startswith(skipped)}
 
 
@@ -72,6 +87,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config')
     parser.add_argument('--pool', type=pathlib.Path, required=True, help='folder of clip_pool.py')
     parser.add_argument('--out', type=pathlib.Path, required=True, help='file for the weights')
+    parser.add_argument('--load-from', type=pathlib.Path, help='checkpoint with the pose network')
     parser.add_argument('--steps', type=int, default=600)
     parser.add_argument('--batch', type=int, default=16)
     parser.add_argument('--lr', type=float, default=4e-4)
@@ -91,6 +107,10 @@ def main() -> None:
         num_frames=steps['SampleClipFrames']['num_frames'],
     )
     net = SuperResolver(config.model)
+    if args.load_from is None:
+        net.head.stem_weight = 0.0  # a random stem sees nothing worth learning
+    else:
+        load_parts(net, args.load_from)
     runner = Runner(
         net.to(memory_format=torch.channels_last),
         work_dir=str(args.out.with_suffix('')),

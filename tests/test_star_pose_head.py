@@ -393,7 +393,7 @@ def test_the_stem_loss_is_the_relative_distance_to_what_the_stem_sees(handoff):
         return torch.cat([factor * target, torch.randn_like(target)])
 
     for factor, expected in ((1.0, 0.0), (1.5, 0.25), (0.0, 1.0)):
-        loss = model.head._stem_loss(entering(factor), samples)
+        loss = model.head.stem_loss(entering(factor), samples)
         torch.testing.assert_close(loss, torch.tensor(2.0 * expected / 2))
 
 

@@ -7,12 +7,12 @@ from torch import Tensor
 __all__ = ['ResidualBlock', 'kaiming_scaled_']
 
 
-def kaiming_scaled_(conv: nn.Conv2d, scale: float = 1.0) -> None:
-    """Initialise a convolution by Kaiming's rule times ``scale``, and its bias with 0."""
-    nn.init.kaiming_normal_(conv.weight, mode='fan_in', nonlinearity='relu')
-    conv.weight.data.mul_(scale)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
+def kaiming_scaled_(layer: nn.Conv2d | nn.Linear, scale: float = 1.0) -> None:
+    """Initialise a layer by Kaiming's rule times ``scale``, and its bias with 0."""
+    nn.init.kaiming_normal_(layer.weight, mode='fan_in', nonlinearity='relu')
+    layer.weight.data.mul_(scale)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 class ResidualBlock(nn.Module):

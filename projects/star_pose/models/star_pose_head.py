@@ -128,7 +128,7 @@ class STARPoseHead(BaseHead):
             feats: The LR target frame (N, 3, h, w) first and the fused map (N, C, h, w) last.
         """
         sr = self.super_resolve(feats) if self.handoff.needs_sr else None
-        pose_feats = self._pose_features(self._enter(feats, sr))
+        pose_feats = self._pose_features(self.enter(feats, sr))
         with _full_precision(feats[-1]):
             return self.pose_head(pose_feats)
 
@@ -176,7 +176,7 @@ class STARPoseHead(BaseHead):
             sr = self.super_resolve(view) if wanted else None
             if output_sr and index == 0:
                 _add_pred_sr(sr, batch_data_samples)
-            pose_feats.append(self._pose_features(self._enter(view, sr)))
+            pose_feats.append(self._pose_features(self.enter(view, sr)))
         inner = {} if self.pose_net is None else self.pose_net.test_cfg
         test_cfg = {**inner, **test_cfg, 'flip_test': flip_test}
         with _full_precision(views[0][-1]):
@@ -208,7 +208,7 @@ class STARPoseHead(BaseHead):
         self.check_samples(feats, batch_data_samples)
         needs_sr = self.handoff.needs_sr or self.sr_loss is not None
         sr = self.super_resolve(feats) if needs_sr else None
-        entering = self._enter(feats, sr)
+        entering = self.enter(feats, sr)
         pose_feats = self._pose_features(entering)
         inner = {} if self.pose_net is None else self.pose_net.train_cfg
         with _full_precision(feats[-1]):
@@ -218,7 +218,7 @@ class STARPoseHead(BaseHead):
             if self.sr_loss is not None:
                 losses = self._sr_losses(sr.float(), batch_data_samples, losses)
         if self.stem_weight:
-            losses['loss_sr_stem'] = self._stem_loss(entering, batch_data_samples)
+            losses['loss_sr_stem'] = self.stem_loss(entering, batch_data_samples)
         return losses
 
     def check_samples(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:
@@ -239,15 +239,29 @@ class STARPoseHead(BaseHead):
         if self.pose_net is not None:
             check_normalisation(samples, self.pose_net.data_preprocessor)
 
-    def _enter(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> Tensor:
-        """Return what enters the pose network."""
+    def enter(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> Tensor:
+        """Return what enters the pose network.
+
+        Args:
+            feats: As :meth:`forward`.
+            sr: The SR frame, for a hand-off that reads it.
+        """
         return self.handoff.enter(self.pose_net, feats[0], feats[-1], sr)
 
     def _pose_features(self, entering: Tensor) -> tuple[Tensor, ...]:
         """Return the levels that the pose head reads, in fp32: several heads call NumPy on them."""
         return _to_float(self.handoff.run(self.pose_net, entering))
 
-    def _stem_loss(self, entering: Tensor, samples: SampleList) -> Tensor:
+    def stem_loss(self, entering: Tensor, samples: SampleList) -> Tensor:
+        """Compare the map that enters with what the stem sees in the high-resolution frame.
+
+        Args:
+            entering: (N, 64, h, w), of a hand-off that has a stem.
+            samples: N samples; those without ``gt_sr`` count as 0.
+
+        Returns:
+            Tensor: The weighted mean of :func:`relative_error`, a scalar.
+        """
         size = (4 * side for side in entering.shape[-2:])
         like = entering.new_zeros(len(entering), 3, *size, dtype=torch.float32)
         hr, mask, weight = gather_sr_targets(samples, like)

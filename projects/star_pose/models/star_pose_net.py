@@ -99,7 +99,9 @@ class STARPoseNet(BaseModule):
         self.min_side = min_side
 
         self.stem = nn.Conv2d(in_channels, embed_channels, 3, padding=1)
-        self.tokenise = nn.Conv2d(embed_channels, embed_channels, token_stride, token_stride)
+        # A linear layer, not a strided convolution: with 16 channels, oneDNN's bfloat16 convolution
+        # of 4x4 and stride 4 is wrong on processors with AMX (torch 2.13.0).
+        self.tokenise = nn.Linear(embed_channels * token_stride**2, embed_channels)
         self.transformer = STTransformer(
             embed_channels,
             depth=depth,
@@ -154,7 +156,8 @@ class STARPoseNet(BaseModule):
             )
 
         features = self._features(clip)  # NT C h' w', padded to the stride
-        tokens = self.tokenise(features).permute(0, 2, 3, 1)  # NT h'/s w'/s C
+        cells = F.pixel_unshuffle(features, self.token_stride).permute(0, 2, 3, 1)
+        tokens = self.tokenise(cells)  # NT h'/s w'/s Css -> NT h'/s w'/s C
         tokens = tokens.unflatten(0, (-1, num_frames))  # N T h'/s w'/s C
         positions = torch.zeros_like(frame_offsets) if self.causal else frame_offsets
         tokens = self.transformer(tokens, positions, shown).flatten(0, 1)  # N h'/s w'/s C
