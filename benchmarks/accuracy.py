@@ -31,12 +31,10 @@ from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.registry import DATASETS
 from mmengine.runner import CheckpointLoader, Runner
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 
-DATASETS.register_module(module=PooledClips)
 TARGET = 'lspe-degraded', 'synthetic-degraded'
 EVALUATOR = (dict(type='PoseTrackMetric'), dict(type='PoseTrackPCKh', thresholds=(0.5, 0.2)))
 

@@ -49,6 +49,7 @@ NOISE = dict(after=[dict(type='ClipNoise', sigma=(15.0, 40.0))])
 DEGRADATIONS = {'common': DEGRADATION, 'noise': NOISE}
 
 
+@DATASETS.register_module()
 class PooledClips(Dataset):
     """A pool file as a data set, for systems of different input.
 

@@ -19,17 +19,14 @@ import pathlib
 
 import torch
 from accuracy import load_parts
-from clip_pool import PooledClips
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.models.sr_targets import masked_psnr
-
-DATASETS.register_module(module=PooledClips)
 
 
 class SuperResolver(BaseModel):

@@ -89,14 +89,21 @@ def test_bfloat16_is_what_autocast_gives():
         assert (vector - wanted).abs().max() < 0.05 * wanted.abs().max()
 
 
+class PreActivation(nn.Module):
+    """Defined as convolution and norm, run the other way round."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(64, 64, 1), nn.BatchNorm2d(64)
+        nn.init.constant_(self.norm.running_mean, 0.5)
+
+    def forward(self, x):
+        return self.conv(self.norm(x))
+
+
 def test_another_order_of_layers_is_refused():
     model = trained(SYSTEMS['residual'])
-    backbone = model.head.pose_net.backbone
-    # Defined behind the convolution, run before it.
-    backbone.layer1[0].register_module('norm0', nn.BatchNorm2d(64))
-    backbone.layer1[0].norm0.running_var.fill_(4.0)
-    inner = backbone.layer1[0].forward
-    backbone.layer1[0].forward = lambda x: inner(backbone.layer1[0].norm0(x))
+    model.head.pose_net.backbone.layer1.append(PreActivation().eval())
     with pytest.raises(ValueError, match='defines its layers in another order'):
         deploy(model, SHAPE, compiled=False)
 

@@ -34,7 +34,7 @@ def make_model(handoff):
 
 def transformer_macs():
     """Two joint blocks, of which the last computes the target's queries only."""
-    tokens = H // 2 * W // 2
+    tokens = H // 4 * W // 4
     d = C // 4
     keys_and_values = 2 * C * C + C * d  # projections, phi(K)^T V
     queries = C * C + C * d + C + C * C  # projection, read, normaliser, output projection
