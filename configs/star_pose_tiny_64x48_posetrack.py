@@ -13,9 +13,6 @@ num_keypoints = 17
 model = dict(
     backbone=dict(num_cnn_blocks=2),
     head=dict(
-        # With super-resolution and hand-off trained first (benchmarks/train_sr.py), better than
-        # `residual`, which starts as the bicubic baseline and is for a training without that.
-        handoff='feature',
         pose_net=dict(
             backbone=dict(
                 extra=dict(
