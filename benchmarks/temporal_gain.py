@@ -45,7 +45,9 @@ class SuperResolver(nn.Module):
 
     def __init__(self, **backbone) -> None:
         super().__init__()
-        self.backbone = MODELS.build(dict(type='STARPoseNet', embed_channels=CHANNELS) | backbone)
+        self.backbone = MODELS.build(
+            dict(type='STARPoseNet', embed_channels=CHANNELS, token_stride=2) | backbone
+        )
         self.neck = MODELS.build(dict(type='AdaptiveFusionNeck', in_channels=CHANNELS))
         self.decoder = MODELS.build(
             dict(type='PixelShuffleSRDecoder', in_channels=CHANNELS, mid_channels=CHANNELS // 2)
