@@ -16,7 +16,7 @@ import shlex
 import sys
 
 import torch
-from accuracy import clip_form, evaluate, load_parts
+from accuracy import TARGET, clip_form, evaluate, load_parts
 from clip_pool import PooledClips
 from harness import write_result
 from mmengine.config import Config
@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument('config')
     parser.add_argument('checkpoint', type=pathlib.Path)
     parser.add_argument('--pool', type=pathlib.Path, required=True, help='folder of clip_pool.py')
+    parser.add_argument('--sets', nargs='+', default=TARGET, help='of the pool, such as lspe-clean')
     parser.add_argument('--name', default='temporal_use', help='of the file under results/')
     args = parser.parse_args()
     init_default_scope('mmpose')
@@ -75,18 +76,18 @@ def main() -> None:
     load_parts(model, args.checkpoint)
     target = clip_form(config)['num_frames'] // 2
     results = {}
-    for path in sorted(args.pool.glob('val-*.pth')):
-        samples = list(PooledClips(path, **clip_form(config)))
+    for name in args.sets:
+        samples = list(PooledClips(args.pool / f'val-{name}.pth', **clip_form(config)))
         clips = [sample['inputs'] for sample in samples]
-        for name, change in CHANGES.items():
+        for title, change in CHANGES.items():
             changed = [
                 {**sample, 'inputs': clip}
                 for sample, clip in zip(samples, change(clips, target), strict=True)
             ]
             found = evaluate(model, changed)
             row = {metric: found[metric] for metric in METRICS}
-            results.setdefault(path.stem.removeprefix('val-'), {})[name] = row
-            print(path.stem, name, row, flush=True)
+            results.setdefault(name, {})[title] = row
+            print(name, title, row, flush=True)
     command = shlex.join(['python', *sys.argv])
     print(write_result(args.name, {'config': args.config, 'sets': results}, command))
 
