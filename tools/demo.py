@@ -51,7 +51,8 @@ def main() -> None:
 
     shipped = sorted(WEIGHTS.glob('star_pose_tiny*.pth'))
     weights = str(shipped[0]) if shipped else None
-    print(f'[2/4] Training {TINY.stem} from {weights or "random weights"}', flush=True)
+    begins = f'the shipped {shipped[0].name}' if shipped else 'random weights'
+    print(f'[2/4] Training {TINY.stem} from {begins}', flush=True)
     runner = demo.build(args.steps, args.batch_size, min(2, cores), args.max_seconds, weights)
     demo.train(runner)
 
