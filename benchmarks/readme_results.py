@@ -41,9 +41,9 @@ def markdown(head: list[str], rows: list[list]) -> str:
     return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
 
 
-def speed() -> str:
+def speed(name: str = 'speed') -> str:
     """LR clip in, keypoints out: the median of each system in each form, and the ratios."""
-    result = read('speed')
+    result = read(name)
     if result is None:
         return MISSING
     forms = list(dict.fromkeys((row['batch'], row['dtype']) for row in result['rows']))
@@ -52,23 +52,22 @@ def speed() -> str:
     for system in dict.fromkeys(row['system'] for row in result['rows']):
         found = [cells.get((system, *form)) for form in forms]
         rows.append([system, *(_speed_cell(row) for row in found)])
-    head = ['system', *(f'batch {batch}, {dtype}' for batch, dtype in forms)]
-    parts = [
-        markdown(head, rows),
-        'Milliseconds a batch; in brackets the ratio to bicubic + HRNet-W32 in fp32 at the same '
-        f'batch. T={result["frames"]}. {made_by(result)}',
-        'Where the time goes (fp32, batch 1), in milliseconds:',
-        speed_parts(result),
-    ]
-    return '\n\n'.join(parts)
+    table = markdown(['system', *(f'batch {batch}, {dtype}' for batch, dtype in forms)], rows)
+    return (
+        f'{table}\n\nMilliseconds a batch; in brackets the ratio to bicubic + HRNet-W32 in fp32 at '
+        f'the same batch. T={result["frames"]}. {made_by(result)}'
+    )
 
 
 def _speed_cell(row: dict | None) -> str:
     return '-' if row is None else f'{row["median_ms"]:.0f} ({row["ratio_to_bicubic_fp32"]:.2f})'
 
 
-def speed_parts(result: dict) -> str:
+def speed_parts() -> str:
     """The parts of our systems, beside what their multiply-accumulates would take at the peak."""
+    result = read('speed')
+    if result is None:
+        return MISSING
     parts = result['parts_ms_fp32_batch1']
     names = list(dict.fromkeys(name for shares in parts.values() for name in shares))
     rows = [
@@ -189,6 +188,8 @@ def render() -> str:
     """Make the whole section."""
     parts = {
         'Speed, end to end, beside cascades': speed(),
+        'The same, eight clips at a time': speed('speed_batch8'),
+        'Where the time goes (fp32, batch 1), in milliseconds': speed_parts(),
         'Cost of the parts': cost(),
         'Accuracy at 64x48, tiny models': accuracy(),
         'The same under strong noise': accuracy('accuracy_noise'),

@@ -85,11 +85,13 @@ def test_factorised_attention_sees_places_and_frames_in_two_steps():
     difference = block._attend_at_each_place(changed, slice(None))
     difference = (difference - block._attend_at_each_place(tokens, slice(None))).abs().amax((0, 3))
     assert (difference[:, 3] > 0).all()
-    assert difference.sum() == difference[:, 3].sum()
+    difference[:, 3] = 0
+    assert difference.max() < 1e-6  # rounding, on processors that sum by the place in memory
     # In space, a frame sees itself only.
     difference = (block.spatial(changed) - block.spatial(tokens)).abs().amax((0, 3))
     assert (difference[0] > 0).all()
-    assert difference.sum() == difference[0].sum()
+    difference[0] = 0
+    assert difference.max() < 1e-6
 
 
 @pytest.mark.parametrize('attention', ['joint', 'factorised'])
