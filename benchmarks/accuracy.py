@@ -122,7 +122,7 @@ def _plain(metrics: dict) -> dict[str, float]:
     return {
         name.split('/')[-1]: round(float(value), 3)
         for name, value in metrics.items()
-        if np.isscalar(value)
+        if np.isscalar(value) and np.isfinite(value)  # a joint without labels has no AP
     }
 
 

@@ -178,7 +178,9 @@ def draw(points: list[tuple[str, float, float]], path: pathlib.Path) -> None:
         label = name.removesuffix('_64x48_posetrack')
         axis.annotate(label, (milliseconds, score), (4, 4), textcoords='offset points', fontsize=8)
     axis.set(xlabel='ms a clip (fp32, batch 1)', ylabel='AP, mean of the degraded sets')
-    axis.margins(x=0.25, y=0.15)
+    # From 0: what looks like a gap shall be one.
+    axis.set_ylim(0, 1.3 * max(score for _, _, score in points))
+    axis.margins(x=0.25)
     axis.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
