@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 
-__all__ = ['PooledClips']
+__all__ = ['DrawnSamples', 'PooledClips']
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
 SETS = {
@@ -54,7 +54,8 @@ class PooledClips(Dataset):
     """A pool file as a data set, for systems of different input.
 
     Args:
-        path: File written by this script.
+        path: File written by this script. It holds pickled data samples, which run code when they
+            are read: use your own files only.
         num_frames: Frames a clip, the middle ones of the pool's.
         scale: What the system's own pipeline gives ``GenerateLRClip``; at 1 its input is the
             high-resolution target frame itself.
@@ -83,7 +84,7 @@ class PooledClips(Dataset):
         return sample
 
 
-class _Drawn(Dataset):
+class DrawnSamples(Dataset):
     """A data set's samples in a given order, each with random numbers of its own."""
 
     def __init__(self, dataset: Dataset, order: list[int], seed: int) -> None:
@@ -120,7 +121,7 @@ def draw(dataset: Dataset, num: int, seed: int, workers: int, title: str) -> lis
         passes = -(-num // len(dataset))
         order = np.concatenate([rng.permutation(len(dataset)) for _ in range(passes)])[:num]
         order = order.tolist()
-    loader = DataLoader(_Drawn(dataset, order, seed), batch_size=None, num_workers=workers)
+    loader = DataLoader(DrawnSamples(dataset, order, seed), batch_size=None, num_workers=workers)
     return [_owned(sample) for sample in track(loader, description=title)]
 
 

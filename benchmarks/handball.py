@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import torch
 from accuracy import load_parts
-from clip_pool import CONFIGS, DEGRADATION, SETS, _Drawn
+from clip_pool import CONFIGS, DEGRADATION, SETS, DrawnSamples
 from harness import write_result
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -58,7 +58,7 @@ def load_samples(data: str, **degradation) -> list[dict]:
             pipeline=pipeline,
         )
     )
-    return list(_Drawn(dataset, list(range(len(dataset))), 0))
+    return list(DrawnSamples(dataset, list(range(len(dataset))), 0))
 
 
 def predict(model: torch.nn.Module, samples: list[dict], batch: int = 16) -> list:

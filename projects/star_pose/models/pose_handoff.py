@@ -14,6 +14,7 @@ With ``ImageHandoff`` and ``ResidualHandoff`` the model starts as the bicubic ba
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 
 import torch
 from mmengine.model import BaseModule
@@ -158,6 +159,7 @@ class _Handoff(BaseModule):
                 f'{type(self).__name__} needs a pose_net; a head alone is served by DirectHandoff'
             )
 
+    @abstractmethod
     def enter(
         self, pose_net: nn.Module | None, lr_target: Tensor, fused: Tensor, sr: Tensor | None
     ) -> Tensor:
@@ -170,11 +172,10 @@ class _Handoff(BaseModule):
             sr: (N, 3, scale h, scale w), normalised; None where ``needs_sr`` is False and nothing
                 else asked for it.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, pose_net: nn.Module | None, entering: Tensor) -> tuple[Tensor, ...]:
         """Return the pose network's features of what :meth:`enter` made."""
-        raise NotImplementedError
 
     def forward(
         self, pose_net: nn.Module | None, lr_target: Tensor, fused: Tensor, sr: Tensor | None

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# How star_pose_tiny_64x48.pth was trained; from the project's root, about 50 minutes on two cores.
+# How star_pose_tiny_64x48.pth was trained; from the project's root; its steps took
+# about 45 minutes on two cores together.
 # Needs LSP-Extended in COCO form under data/lspe (docs/data.md says how). Every step resumes.
 set -euo pipefail
 export OMP_NUM_THREADS=2
