@@ -62,7 +62,8 @@ class PooledClips(Dataset):
     """
 
     def __init__(self, path: str | pathlib.Path, num_frames: int = 5, scale: int = 4) -> None:
-        self.samples = torch.load(path, weights_only=False)
+        # Mapped, not read: processes side by side share one copy in memory.
+        self.samples = torch.load(path, weights_only=False, mmap=True)
         self.num_frames, self.scale = num_frames, scale
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ changes no time. All systems are timed turn by turn in one run, so that the rati
 machine. The flip test, which doubles everybody's cost, is off.
 
 ``--deploy`` adds rows of systems that went through ``star_pose.apis.deploy``: batch norms folded,
-compiled for the batch, in bfloat16. That takes about a minute a system and batch size.
+compiled for the batch, in each type. That takes about a minute a system, type and batch size.
 
 Writes ``benchmarks/results/speed.json``: the end-to-end table, where the time of our systems goes,
 and how far that is from the machine's own matrix product.
@@ -44,7 +44,6 @@ FLAGSHIP = CONFIGS / 'star_pose_64x48_posetrack.py'
 BASELINE = 'bicubic'
 PEERS = 'hrnet-w32_64x48_posetrack'  # what the peers' configs share: pose network, size, data
 HANDOFFS = ('feature', 'residual', 'image')
-DEPLOYED = 'bfloat16, compiled'
 
 
 def load_systems(configs: list[pathlib.Path] | None) -> tuple[dict[str, dict], dict[str, str]]:
@@ -224,10 +223,12 @@ def measure(systems: dict, batches: list[int], dtypes: list[str], args, device) 
             for name, model in systems.items()
         }
         chosen = [n for n in systems if args.deploy and any(word in n for word in args.deploy)]
-        for name in track(chosen, description=f'compilation, batch {num_clips}'):
+        forms = [(name, dtype) for dtype in dtypes for name in chosen]
+        for name, dtype in track(forms, description=f'compilation, batch {num_clips}'):
             shape = (num_clips, args.frames, 3, 64, 48)
-            compiled = deploy(systems[name], shape, torch.bfloat16)
-            runs[name, DEPLOYED] = predictor(compiled, batch, torch.float32, device)
+            compiled = deploy(systems[name], shape, getattr(torch, dtype))
+            # Its type is its own: no autocast around it.
+            runs[name, f'{dtype}, compiled'] = predictor(compiled, batch, torch.float32, device)
         for run in track(runs.values(), description=f'warm-up, batch {num_clips}'):
             run()
         times = time_interleaved(runs, args.rounds, warmup=1)

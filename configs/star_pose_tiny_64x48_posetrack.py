@@ -13,8 +13,13 @@ num_keypoints = 17
 model = dict(
     backbone=dict(num_cnn_blocks=2),
     head=dict(
+        handoff='feature',
         pose_net=dict(
             backbone=dict(
+                # HRNet's own rule, a deviation of 0.001, is meant for a start from ImageNet.
+                init_cfg=[
+                    dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='relu'),
+                    dict(type='Constant', layer='BatchNorm2d', val=1)],
                 extra=dict(
                     stage1=dict(num_blocks=(1, )),
                     stage2=dict(num_blocks=(2, 2), num_channels=(16, 32)),
@@ -34,7 +39,7 @@ model = dict(
                 decoder=codec)),
         # SimCC's loss is a sum over the batch, about 4 at 16 clips; these are means, below 1.
         sr_loss=dict(weights=dict(pixel=1.0, structure=1.0)),
-        stem_weight=1.0),
+        aux_head=dict(type='JointMapHead', in_channels=64, num_keypoints=num_keypoints)),
     test_cfg=dict(_delete_=True, flip_test=True))
 
 # use_udp=False: the UDP affine costs SimCC up to 1.2 px. Half bodies and wide rotations pay in long

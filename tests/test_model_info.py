@@ -46,11 +46,11 @@ def transformer_macs():
 
 def test_parts_cost_what_their_layers_cost():
     rows = {row.name: row for row in count_parts(make_model('residual'), (1, T, 3, H, W))}
-    assert rows['backbone.stem'].macs == 27 * C * H * W * T
+    assert rows['backbone.stem'].macs == 27 * 16 * H * W * T
     assert rows['backbone.cnn'].macs == 2 * 2 * 9 * C * C * H * W
     assert rows['backbone.transformer'].macs == transformer_macs()
     assert rows['head.sr_decoder'].macs is None
-    decoder = 9 * H * W * (C * 8 * 4 + 4 * 8 * 4 * 4 + 16 * 4 * 3)
+    decoder = 9 * H * W * (C * 8 + 8 * 3 * 16)
     assert rows['head.sr_decoder in training'].macs == decoder
 
 

@@ -11,19 +11,29 @@ def make_features(num_frames=4):
     return torch.randn(2, num_frames, 8, 5, 6, generator=torch.Generator().manual_seed(0))
 
 
-def test_equals_a_convolution_of_the_two_neighbours_side_by_side():
+def test_equals_a_convolution_of_the_frames_side_by_side():
     torch.manual_seed(0)
-    module = NeighbourTexture(8, 2)
+    module = NeighbourTexture(8, 12, 2)
     features = make_features()
-    sides = torch.cat([module.reduce(features[:, 1]), module.reduce(features[:, 3])], 1)
-    expected = F.conv2d(sides, module.mix.weight, module.mix.bias, padding=1)
+    window = torch.cat([features[:, 1], features[:, 2], features[:, 3]], 1)
+    expected = F.conv2d(window, module.mix.weight, module.mix.bias, padding=1)
     found = module(features, torch.arange(4) - 2, slice(2, 3))
     torch.testing.assert_close(found, expected)
 
 
+def test_the_frame_itself_weighs_most_at_the_start():
+    torch.manual_seed(0)
+    before, own, after = NeighbourTexture(8, 64, 2).mix.weight.detach().split(8, 1)
+    # Kaiming's deviation over a window of 3 x 8 channels, and 0.3 of it for the neighbours.
+    kaiming = (2 / (24 * 9)) ** 0.5
+    assert own.std() == pytest.approx(kaiming, rel=0.03)
+    for neighbour in (before, after):
+        assert neighbour.std() == pytest.approx(0.3 * kaiming, rel=0.03)
+
+
 def test_neighbours_are_found_by_time_not_by_order():
     torch.manual_seed(0)
-    module = NeighbourTexture(8, 3)
+    module = NeighbourTexture(8, 8, 3)
     features, offsets = make_features(), torch.arange(4) - 2
     order = torch.tensor([3, 0, 2, 1])
     torch.testing.assert_close(
@@ -34,21 +44,27 @@ def test_neighbours_are_found_by_time_not_by_order():
 
 @pytest.mark.parametrize(
     ('num_neighbours', 'past_only', 'steps'),
-    [(1, False, (-1,)), (2, False, (-1, 1)), (3, False, (-2, -1, 1)), (3, True, (-3, -2, -1))],
+    [
+        (0, False, (0,)),
+        (1, False, (-1, 0)),
+        (2, False, (-1, 0, 1)),
+        (3, False, (-2, -1, 0, 1)),
+        (3, True, (-3, -2, -1, 0)),
+    ],
 )
 def test_half_are_before_and_half_after_or_all_before(num_neighbours, past_only, steps):
-    assert NeighbourTexture(8, num_neighbours, past_only).steps == steps
+    assert NeighbourTexture(8, 8, num_neighbours, past_only).steps == steps
 
 
 def test_a_still_is_its_own_neighbour():
     torch.manual_seed(0)
-    module = NeighbourTexture(8, 2)
+    module = NeighbourTexture(8, 8, 2)
     still = make_features(1)
     repeated = still.expand(-1, 3, -1, -1, -1)
     found = module(still, torch.zeros(1))
     torch.testing.assert_close(found, module(repeated, torch.arange(3) - 1, slice(1, 2)))
 
 
-def test_no_neighbour_is_refused():
-    with pytest.raises(ValueError, match='num_neighbours is 0'):
-        NeighbourTexture(8, 0)
+def test_a_negative_number_is_refused():
+    with pytest.raises(ValueError, match='num_neighbours is -1'):
+        NeighbourTexture(8, 8, -1)

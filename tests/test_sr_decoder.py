@@ -23,8 +23,7 @@ def test_it_starts_as_the_bicubic_upsampling_before_and_after_init(maps, scale):
     assert torch.equal(decoder(*maps), expected)
     decoder.init_weights()
     assert torch.equal(decoder(*maps), expected)
-    assert decoder.body is not None
-    assert all(layer.weight.any() for layer in decoder.body if hasattr(layer, 'weight'))
+    assert decoder.body[0].weight.any()
 
 
 def test_a_parents_init_cfg_does_not_undo_the_zero():
@@ -93,11 +92,11 @@ def test_the_frame_is_fp32_under_autocast(maps):
     assert torch.equal(frame, decoder(*maps))
 
 
-def test_it_costs_a_sixteenth_of_hrnet_w32():
+def test_it_costs_a_thirty_eighth_of_hrnet_w32():
     macs = PixelShuffleSRDecoder().macs((48, 64))
-    # By hand: 3x3 convolutions 64->128 at 48x64, 32->64 at 96x128, 16->3 at 192x256.
-    assert macs == 9 * (64 * 128 * 3072 + 32 * 64 * 12288 + 16 * 3 * 49152)
-    assert macs <= 7.64e9 / 16
+    # By hand: 3x3 convolutions 64->64 and 64->3*16, both at 48x64.
+    assert macs == 9 * 3072 * (64 * 64 + 64 * 48)
+    assert macs <= 7.64e9 / 38
 
 
 @pytest.mark.parametrize('scale', [0, -1, 2.5])

@@ -1,3 +1,3 @@
 _base_ = '../star_pose_tiny_64x48_posetrack.py'
 
-model = dict(head=dict(handoff='image', stem_weight=0.0))
+model = dict(head=dict(handoff='image'))

@@ -1,4 +1,4 @@
 # No super-resolution: the pose loss alone trains the front end.
 _base_ = '../star_pose_tiny_64x48_posetrack.py'
 
-model = dict(head=dict(sr_decoder=None, sr_loss=None, stem_weight=0.0))
+model = dict(head=dict(sr_decoder=None, sr_loss=None))

@@ -11,7 +11,7 @@ num_frames = 1
 model = dict(
     backbone=dict(_delete_=True, type='SRCascadeBackbone', sr=None, scale=scale, target='centre'),
     neck=None,
-    head=dict(handoff='image', in_channels=3, scale=scale, sr_decoder=None, sr_loss=None, stem_weight=0.0))
+    head=dict(handoff='image', in_channels=3, scale=scale, sr_decoder=None, sr_loss=None, aux_head=None))
 
 train_pipeline = [
     dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),

@@ -16,4 +16,4 @@ model = dict(
         frozen=True,
         checkpoint=None),
     neck=None,
-    head=dict(handoff='image', in_channels=3, sr_decoder=None, sr_loss=None, stem_weight=0.0))
+    head=dict(handoff='image', in_channels=3, sr_decoder=None, sr_loss=None, aux_head=None))

@@ -2,6 +2,7 @@
 
 from .adaptive_fusion_neck import AdaptiveFusionNeck
 from .frozen_pose_features import FrozenPoseFeatures
+from .joint_map_head import JointMapHead
 from .linear_attention_neck import LinearAttentionNeck
 from .loss_weights import FixedLossWeights, ScheduledLossWeights, UncertaintyLossWeights
 from .pose_aware_sr_loss import PoseAwareSRLoss
@@ -20,6 +21,7 @@ __all__ = [
     'FixedLossWeights',
     'FrozenPoseFeatures',
     'ImageHandoff',
+    'JointMapHead',
     'LinearAttentionNeck',
     'PixelShuffleSRDecoder',
     'PoseAwareSRLoss',

@@ -49,6 +49,7 @@ class STARPoseHead(BaseHead):
             map that enters shall be what the stem sees in the high-resolution frame. The distance
             is :func:`relative_error`'s, inside the source image. It makes the front end
             super-resolve in the pose network's own terms; worth it with a trained pose network.
+        aux_head: Supervision of the fused map in training, such as :class:`JointMapHead`.
         head: A pose head that decodes the fused map directly; exactly one of it and ``pose_net``.
         target: ``'centre'`` or ``'last'``: the frame that the backbone reconstructs; compared with
             the samples' ``target_idx``.
@@ -69,6 +70,7 @@ class STARPoseHead(BaseHead):
         sr_decoder: dict | None = None,
         sr_loss: dict | None = None,
         stem_weight: float = 0.0,
+        aux_head: dict | None = None,
         head: dict | None = None,
         target: str = 'centre',
         in_channels: int = 64,
@@ -90,6 +92,7 @@ class STARPoseHead(BaseHead):
         self.sr_decoder = _build_sr_decoder(sr_decoder, in_channels, scale)
         self.sr_loss = None if sr_loss is None else MODELS.build(sr_loss)
         self.stem_weight = stem_weight
+        self.aux_head = None if aux_head is None else MODELS.build(aux_head)
         self._check_sr_parts()
 
     def _check_sr_parts(self) -> None:
@@ -219,6 +222,9 @@ class STARPoseHead(BaseHead):
                 losses = self._sr_losses(sr.float(), batch_data_samples, losses)
         if self.stem_weight:
             losses['loss_sr_stem'] = self.stem_loss(entering, batch_data_samples)
+        if self.aux_head is not None:
+            joints = gather_pose_targets(batch_data_samples, feats[-1].device)
+            losses['loss_aux'] = self.aux_head.loss(feats[-1], *joints, self.scale)
         return losses
 
     def check_samples(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:

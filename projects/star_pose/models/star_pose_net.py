@@ -33,6 +33,8 @@ class STARPoseNet(BaseModule):
     Args:
         in_channels: Channels of a frame.
         embed_channels: Width C of both branches.
+        stem_channels: Width of the shared stem. It is narrow because it is the one layer that sees
+            every frame at full resolution, where memory traffic costs more than arithmetic.
         depth: Transformer blocks.
         num_cnn_blocks: Residual blocks of the CNN branch.
         token_stride: Pixels between tokens.
@@ -65,6 +67,7 @@ class STARPoseNet(BaseModule):
         self,
         in_channels: int = 3,
         embed_channels: int = 64,
+        stem_channels: int = 16,
         depth: int = 3,
         num_cnn_blocks: int = 3,
         token_stride: int = 4,
@@ -90,18 +93,16 @@ class STARPoseNet(BaseModule):
             raise ValueError(f"causal needs target='last'; target is {target!r}")
         if token_stride < 1:
             raise ValueError(f'token_stride is {token_stride}; it must be at least 1')
-        if num_neighbours < 0:
-            raise ValueError(f'num_neighbours is {num_neighbours}; it must be at least 0')
         self.in_channels = in_channels
         self.token_stride = token_stride
         self.target = target
         self.causal = causal
         self.min_side = min_side
 
-        self.stem = nn.Conv2d(in_channels, embed_channels, 3, padding=1)
+        self.stem = nn.Conv2d(in_channels, stem_channels, 3, padding=1)
         # A linear layer, not a strided convolution: with 16 channels, oneDNN's bfloat16 convolution
         # of 4x4 and stride 4 is wrong on processors with AMX (torch 2.13.0).
-        self.tokenise = nn.Linear(embed_channels * token_stride**2, embed_channels)
+        self.tokenise = nn.Linear(stem_channels * token_stride**2, embed_channels)
         self.transformer = STTransformer(
             embed_channels,
             depth=depth,
@@ -116,10 +117,9 @@ class STARPoseNet(BaseModule):
             residual_scale=residual_scale,
         )
         self.untokenise = nn.Linear(embed_channels, embed_channels * token_stride**2)
-        self.neighbours = None
-        if num_neighbours:
-            past_only = target == 'last'
-            self.neighbours = NeighbourTexture(embed_channels, num_neighbours, past_only)
+        self.texture = NeighbourTexture(
+            stem_channels, embed_channels, num_neighbours, past_only=target == 'last'
+        )
         self.cnn = nn.Sequential(*(ResidualBlock(embed_channels) for _ in range(num_cnn_blocks)))
         kaiming_scaled_(self.stem)
         kaiming_scaled_(self.tokenise)
@@ -155,25 +155,22 @@ class STARPoseNet(BaseModule):
                 f'it must hold one offset for each of the {num_frames} frames'
             )
 
-        features = self._features(clip)  # NT C h' w', padded to the stride
+        features = self._features(clip)  # NT c h' w', padded to the stride
         cells = F.pixel_unshuffle(features, self.token_stride).permute(0, 2, 3, 1)
-        tokens = self.tokenise(cells)  # NT h'/s w'/s Css -> NT h'/s w'/s C
+        tokens = self.tokenise(cells)  # NT h'/s w'/s css -> NT h'/s w'/s C
         tokens = tokens.unflatten(0, (-1, num_frames))  # N T h'/s w'/s C
         positions = torch.zeros_like(frame_offsets) if self.causal else frame_offsets
         tokens = self.transformer(tokens, positions, shown).flatten(0, 1)  # N h'/s w'/s C
         transformer = self.untokenise(tokens).permute(0, 3, 1, 2)  # N Css h'/s w'/s
         transformer = F.pixel_shuffle(transformer, self.token_stride)  # N C h' w'
 
-        features = features.unflatten(0, (-1, num_frames))  # N T C h' w'
-        texture = features[:, shown].flatten(0, 1)  # N C h' w'
-        if self.neighbours is not None:
-            texture = texture + self.neighbours(features, frame_offsets, shown)
-        cnn = self.cnn(texture)  # N C h' w'
+        features = features.unflatten(0, (-1, num_frames))  # N T c h' w'
+        cnn = self.cnn(self.texture(features, frame_offsets, shown))  # N C h' w'
         target = clip[:, shown].flatten(0, 1)  # N 3 h w
         return target, transformer[..., :height, :width], cnn[..., :height, :width]
 
     def _features(self, clip: Tensor) -> Tensor:
-        """The stem's features of every frame, (N T, C, h', w'), padded to the stride."""
+        """The stem's features of every frame, (N T, c, h', w'), padded to the stride."""
         frames = clip.flatten(0, 1)  # NT C h w
         height, width = frames.shape[-2:]
         padding = (0, -width % self.token_stride, 0, -height % self.token_stride)
