@@ -9,8 +9,8 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from pose_batches import batch, build, cascade, predict, train_step
-from star_pose.models import SRCascadeBackbone
-from star_pose.models.sr_networks import network_traits, pad_frames
+from star_pose.models import SRCascadeBackbone, sr_networks
+from star_pose.models.sr_networks import SRNetworkTraits, network_traits, pad_frames
 
 needs_mmagic = pytest.mark.skipif(
     importlib.util.find_spec('mmagic') is None, reason='mmagic is not installed'
@@ -233,6 +233,45 @@ def test_every_network_of_mmagic_trains_and_predicts_as_a_cascade(name):
     sample = predict(model, batch(num_frames=5))[0]
     assert sample.pred_instances.keypoints.shape == (1, 5, 2)
     assert sample.pred_sr.img.shape == (3, 128, 96)
+
+
+@MODELS.register_module()
+class RecordedConv(nn.Conv2d):
+    """A convolution that records the type and the layout of what it puts out."""
+
+    def forward(self, frames):
+        output = super().forward(frames)
+        self.seen = output.dtype, output.is_contiguous()
+        return output
+
+
+@pytest.mark.parametrize('needs_ops', [False, True])
+def test_networks_on_compiled_operators_run_in_plain_layout_and_full_precision(
+    needs_ops, monkeypatch
+):
+    monkeypatch.setitem(sr_networks._TRAITS, 'RecordedConv', SRNetworkTraits(needs_ops=needs_ops))
+    sr = dict(type='RecordedConv', in_channels=3, out_channels=3, kernel_size=3, padding=1)
+    model = nn.Sequential(SRCascadeBackbone(sr, scale=1)).to(memory_format=torch.channels_last)
+    _, clip = normalised_clip()
+    with torch.autocast('cpu', torch.bfloat16):
+        model(clip)
+    half, plain = (torch.float32, True) if needs_ops else (torch.bfloat16, False)
+    assert model[0].sr.seen == (half, plain)
+
+
+@needs_mmagic
+@needs_ops
+@pytest.mark.parametrize('name', OP_NETS)
+def test_compiled_operators_bear_channels_last_weights_and_autocast(name):
+    backbone = build(
+        {'type': 'SRCascadeBackbone', 'sr': {'type': f'mmagic.{name}', **OP_NETS[name]}}
+    )
+    _, clip = normalised_clip(5, (64, 64))
+    with torch.no_grad():
+        expected = backbone.eval()(clip)[1]
+        with torch.autocast('cpu', torch.bfloat16):
+            found = backbone.to(memory_format=torch.channels_last)(clip)[1]
+    torch.testing.assert_close(found, expected)
 
 
 @needs_mmagic

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmengine.runner import CheckpointLoader, load_state_dict
@@ -110,6 +111,14 @@ class SRCascadeBackbone(BaseBackbone):
             self.sr.eval()
         return self
 
+    def _apply(self, fn: Callable, *args, **kwargs) -> SRCascadeBackbone:
+        """Keep a network that calls mmcv's operators in plain layout: they refuse channels-last."""
+        super()._apply(fn, *args, **kwargs)
+        if self.sr is not None and self.traits.needs_ops:
+            for parameter in self.sr.parameters():
+                parameter.data = parameter.data.contiguous()
+        return self
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Super-resolve the target frame.
 
@@ -147,7 +156,10 @@ class SRCascadeBackbone(BaseBackbone):
         if self.traits.takes == 'clip':
             # MMagic's networks call view(), and some write into their input.
             frames = frames.unflatten(0, (num_clips, num_frames)).contiguous()  # (N, T, 3, h', w')
-        images = self.sr(frames)
+        # mmcv's operators have no half precision on a CPU.
+        full = self.traits.needs_ops and frames.device.type == 'cpu'
+        with torch.autocast('cpu', enabled=False) if full else contextlib.nullcontext():
+            images = self.sr(frames)
         images = images[0] if isinstance(images, tuple) else images  # TDAN adds aligned frames
         if list(images.shape[-2:]) != expected:
             raise ValueError(
