@@ -35,7 +35,8 @@ import star_pose  # noqa: F401  (applies the cures and registers the components)
 FLAGSHIP = pathlib.Path(__file__).resolve().parents[1] / 'configs/star_pose_64x48_posetrack.py'
 VARIANTS = {
     'as configured': {},
-    'token_stride=4': dict(token_stride=4),
+    'stem_channels=64': dict(stem_channels=64),
+    'token_stride=2': dict(token_stride=2),
     'depth=6': dict(depth=6),
     'temporal_kernel=3': dict(temporal_kernel=3),
     'num_neighbours=0': dict(num_neighbours=0),

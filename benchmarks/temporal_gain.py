@@ -50,7 +50,7 @@ class SuperResolver(nn.Module):
         )
         self.neck = MODELS.build(dict(type='AdaptiveFusionNeck', in_channels=CHANNELS))
         self.decoder = MODELS.build(
-            dict(type='PixelShuffleSRDecoder', in_channels=CHANNELS, mid_channels=CHANNELS // 2)
+            dict(type='PixelShuffleSRDecoder', in_channels=CHANNELS, mid_channels=CHANNELS)
         )
 
     def forward(self, clip: Tensor) -> Tensor:

@@ -20,7 +20,9 @@ model = dict(
     neck=dict(type='AdaptiveFusionNeck', in_channels=64, num_branches=2),
     head=dict(
         type='STARPoseHead',
-        handoff='residual',
+        # The fused map takes the place of HRNet's stem. 'residual' adds it to the stem's output instead,
+        # and starts as the bicubic baseline: docs/design.md compares them.
+        handoff='feature',
         in_channels=64,
         scale=scale,
         target='centre',
@@ -48,11 +50,13 @@ model = dict(
                 loss=dict(type='KeypointMSELoss', use_target_weight=True),
                 decoder=codec)),
         sr_decoder=dict(type='PixelShuffleSRDecoder', in_channels=64, scale=scale),
-        # A heatmap's mean squared error is of the order of 1e-3, the frame's of 1e-1: these
-        # weights let both pull alike at the start.
+        # A heatmap's mean squared error is of the order of 1e-3, the frame's of 1e-1, a joint map's
+        # divergence about 4: these weights let all pull alike at the start.
         sr_loss=dict(
             type='PoseAwareSRLoss',
-            weights=dict(type='FixedLossWeights', pixel=0.005, structure=0.005))),
+            weights=dict(type='FixedLossWeights', pixel=0.005, structure=0.005)),
+        aux_head=dict(
+            type='JointMapHead', in_channels=64, num_keypoints=num_keypoints, loss_weight=3e-4)),
     # shift_heatmap: UDP's flip is exact without the shift.
     test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False))
 

@@ -13,7 +13,6 @@ num_keypoints = 17
 model = dict(
     backbone=dict(num_cnn_blocks=2),
     head=dict(
-        handoff='feature',
         pose_net=dict(
             backbone=dict(
                 # HRNet's own rule, a deviation of 0.001, is meant for a start from ImageNet.
@@ -39,7 +38,7 @@ model = dict(
                 decoder=codec)),
         # SimCC's loss is a sum over the batch, about 4 at 16 clips; these are means, below 1.
         sr_loss=dict(weights=dict(pixel=1.0, structure=1.0)),
-        aux_head=dict(type='JointMapHead', in_channels=64, num_keypoints=num_keypoints)),
+        aux_head=dict(loss_weight=1.0)),
     test_cfg=dict(_delete_=True, flip_test=True))
 
 # use_udp=False: the UDP affine costs SimCC up to 1.2 px. Half bodies and wide rotations pay in long

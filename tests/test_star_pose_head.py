@@ -257,6 +257,7 @@ def test_without_super_resolution_the_codec_may_speak_of_larger_pixels():
         ({'sr_loss': None}, ValueError, 'nothing would train sr_decoder'),
         ({'sr_decoder': {'type': 'PixelShuffleSRDecoder', 'scale': 2}}, ValueError, 'scale=2'),
         ({'sr_decoder': {'type': 'PixelShuffleSRDecoder', 'in_channels': 8}}, ValueError, '=8'),
+        ({'aux_head': {'type': 'JointMapHead', 'in_channels': 8}}, ValueError, 'aux_head has in_'),
     ],
 )
 def test_contradicting_parts_are_refused_at_construction(changes, error, words):

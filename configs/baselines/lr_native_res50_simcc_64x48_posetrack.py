@@ -18,6 +18,7 @@ model = dict(
         scale=1,
         sr_decoder=None,
         sr_loss=None,
+        aux_head=None,
         pose_net=dict(
             _delete_=True,
             type='TopdownPoseEstimator',

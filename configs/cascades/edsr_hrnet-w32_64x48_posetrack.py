@@ -15,4 +15,4 @@ model = dict(
         frozen=False,
         checkpoint=None),
     neck=None,
-    head=dict(handoff='image', in_channels=3, sr_decoder=None))
+    head=dict(handoff='image', in_channels=3, sr_decoder=None, aux_head=None))

@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmpose.models.heads.base_head import BaseHead
-from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS
 from mmpose.utils.typing import Features, OptSampleList, Predictions, SampleList
 from torch import Tensor, nn
 
 from .frozen_pose_features import relative_error
-from .pose_handoff import HANDOFFS, stem_target
+from .head_parts import build_handoff, build_part, build_pose_net
+from .pose_handoff import stem_target
 from .sample_checks import check_normalisation, check_sizes, check_target_frame
 from .sr_targets import denormalise, gather_pose_targets, gather_sr_targets, masked_psnr
 from .target_frame import check_target
@@ -49,7 +49,8 @@ class STARPoseHead(BaseHead):
             map that enters shall be what the stem sees in the high-resolution frame. The distance
             is :func:`relative_error`'s, inside the source image. It makes the front end
             super-resolve in the pose network's own terms; worth it with a trained pose network.
-        aux_head: Supervision of the fused map in training, such as :class:`JointMapHead`.
+        aux_head: Supervision of the fused map in training, such as :class:`JointMapHead`: the map
+            must show the joints. Its loss is ``loss_aux``.
         head: A pose head that decodes the fused map directly; exactly one of it and ``pose_net``.
         target: ``'centre'`` or ``'last'``: the frame that the backbone reconstructs; compared with
             the samples' ``target_idx``.
@@ -85,14 +86,14 @@ class STARPoseHead(BaseHead):
         self.target = check_target(target)
         self.in_channels = in_channels
         self.scale = scale
-        self.pose_net = None if pose_net is None else _build_pose_net(pose_net)
+        self.pose_net = None if pose_net is None else build_pose_net(pose_net)
         self.head = None if head is None else MODELS.build(head)
-        self.handoff = _build_handoff('direct' if pose_net is None else handoff, in_channels, scale)
+        self.handoff = build_handoff('direct' if pose_net is None else handoff, in_channels, scale)
         self.handoff.bind(self.pose_net)
-        self.sr_decoder = _build_sr_decoder(sr_decoder, in_channels, scale)
+        self.sr_decoder = build_part('sr_decoder', sr_decoder, in_channels=in_channels, scale=scale)
         self.sr_loss = None if sr_loss is None else MODELS.build(sr_loss)
         self.stem_weight = stem_weight
-        self.aux_head = None if aux_head is None else MODELS.build(aux_head)
+        self.aux_head = build_part('aux_head', aux_head, in_channels=in_channels)
         self._check_sr_parts()
 
     def _check_sr_parts(self) -> None:
@@ -294,36 +295,6 @@ class STARPoseHead(BaseHead):
         )
         psnr = masked_psnr(sr.detach(), hr, mask, samples)
         return losses if psnr is None else {**losses, 'psnr': psnr}
-
-
-def _build_pose_net(config: dict) -> BasePoseEstimator:
-    pose_net = MODELS.build(config)
-    if not isinstance(pose_net, BasePoseEstimator) or not pose_net.with_head:
-        raise TypeError(
-            f'pose_net is a {type(pose_net).__name__}; it must be an MMPose estimator with '
-            "backbone and head, such as type='TopdownPoseEstimator'"
-        )
-    return pose_net
-
-
-def _build_handoff(handoff: str | dict, in_channels: int, scale: int) -> nn.Module:
-    if isinstance(handoff, str):
-        if handoff not in HANDOFFS:
-            raise ValueError(f'handoff is {handoff!r}; it must be one of {tuple(HANDOFFS)}')
-        return HANDOFFS[handoff](in_channels=in_channels, scale=scale)
-    return MODELS.build({'in_channels': in_channels, 'scale': scale, **handoff})
-
-
-def _build_sr_decoder(config: dict | None, in_channels: int, scale: int) -> nn.Module | None:
-    if config is None:
-        return None
-    config = {'in_channels': in_channels, 'scale': scale, **config}
-    for name, value in (('in_channels', in_channels), ('scale', scale)):
-        if config[name] != value:
-            raise ValueError(
-                f'sr_decoder has {name}={config[name]}, but the head has {name}={value}'
-            )
-    return MODELS.build(config)
 
 
 def _full_precision(like: Tensor) -> torch.autocast:
