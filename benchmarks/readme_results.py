@@ -117,6 +117,25 @@ def accuracy(name: str = 'accuracy') -> str:
     return markdown(head, rows) + '\n\n' + made_by(result)
 
 
+JOINTS = ('Head', 'Shou', 'Elb', 'Wri', 'Hip', 'Knee', 'Ankl')
+
+
+def accuracy_by_joint(set_name: str) -> str:
+    """PCKh@0.5 and @0.2 of every joint group on one of the sets, for every finished run."""
+    result = read('accuracy')
+    if result is None:
+        return MISSING
+    rows = []
+    for run in result['runs']:
+        found = run['metrics'][set_name]
+        cells = [
+            f'{found[f"{joint} pckh@0.5"]:.1f} / {found[f"{joint} pckh@0.2"]:.1f}'
+            for joint in JOINTS
+        ]
+        rows.append([run['system'], *cells])
+    return markdown(['system', *JOINTS], rows)
+
+
 def temporal_use(name: str = 'temporal_use') -> str:
     """What a trained model loses when its other frames are changed."""
     result = read(name)
@@ -200,6 +219,9 @@ def render() -> str:
         'Where the time goes (fp32, batch 1), in milliseconds': speed_parts(),
         'Cost of the parts': cost(),
         'Accuracy at 64x48, tiny models, all parts from random weights': accuracy(),
+        'The same by joint group on synthetic-degraded, PCKh@0.5 / PCKh@0.2': accuracy_by_joint(
+            'synthetic-degraded'
+        ),
         'What the other frames are worth to the shipped weights': temporal_use(),
         'The shipped weights on a real sequence, PCK@0.2 of the torso': handball(),
         'PoseTrack18 val': (
