@@ -42,7 +42,8 @@ class SuperResolver(BaseModel):
         whole = MODELS.build(model)
         super().__init__(whole.data_preprocessor)
         whole.init_weights()
-        self.backbone, self.neck, self.head = whole.backbone, whole.neck, whole.head
+        self.backbone, self.head = whole.backbone, whole.head
+        self.neck = whole.neck if whole.with_neck else None
         self.head.requires_grad_(False)
         for part in (self.head.sr_decoder, self.head.handoff):
             if part is not None:
