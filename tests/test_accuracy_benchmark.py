@@ -1,26 +1,19 @@
 import argparse
-import importlib.util
 import pathlib
-import sys
 
 import pytest
 import torch
 from mmengine.registry import LOOPS, PARAM_SCHEDULERS
 
 from pose_batches import SIMCC, batch
-from tiny_runs import REPO
+from tiny_runs import REPO, load_benchmark
 
 CONFIG = REPO / 'configs' / 'star_pose_tiny_64x48_posetrack.py'
 
 
 @pytest.fixture(scope='module')
 def accuracy():
-    sys.path.insert(0, str(REPO / 'benchmarks'))
-    spec = importlib.util.spec_from_file_location('accuracy', REPO / 'benchmarks' / 'accuracy.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.path.remove(str(REPO / 'benchmarks'))
-    return module
+    return load_benchmark('accuracy')
 
 
 @pytest.mark.parametrize('steps', [2, 1500])

@@ -1,29 +1,17 @@
 """How the front end's memory grows with the clip, and the counters that the benchmark uses."""
 
-import importlib.util
-import sys
-
 import pytest
 import torch
 from torch import nn
 
 from star_pose.models import AdaptiveFusionNeck, STARPoseNet
-from tiny_runs import REPO
+from tiny_runs import load_benchmark
 
 
 @pytest.fixture(scope='module')
 def cost():
     """The benchmark as a module."""
-    folder = str(REPO / 'benchmarks')
-    spec = importlib.util.spec_from_file_location('benchmark_cost', f'{folder}/cost.py')
-    module = importlib.util.module_from_spec(spec)
-    path = list(sys.path)
-    sys.path.insert(0, folder)
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path[:] = path
-    return module
+    return load_benchmark('cost')
 
 
 def test_peak_counts_the_tensors_that_live_at_once(cost):

@@ -1,8 +1,5 @@
 """benchmarks/train_sr.py runs and trains what super-resolves, in ours and in a cascade."""
 
-import importlib.util
-import sys
-
 import pytest
 import torch
 from mmengine.config import ConfigDict
@@ -10,7 +7,7 @@ from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
 
 from pose_batches import batch, cascade, star_pose
-from tiny_runs import REPO
+from tiny_runs import load_benchmark
 
 
 @MODELS.register_module()
@@ -23,12 +20,7 @@ class SubPixelConv(torch.nn.Sequential):
 
 @pytest.fixture(scope='module')
 def train_sr():
-    sys.path.insert(0, str(REPO / 'benchmarks'))
-    spec = importlib.util.spec_from_file_location('train_sr', REPO / 'benchmarks' / 'train_sr.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.path.remove(str(REPO / 'benchmarks'))
-    return module
+    return load_benchmark('train_sr')
 
 
 @pytest.mark.parametrize('kind', ['ours', 'cascade'])

@@ -6,10 +6,11 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 from star_pose.visualization import ClipVisualizer
 
-__all__ = ['QUICK', 'REPO', 'last_log', 'run_command', 'run_tool']
+__all__ = ['QUICK', 'REPO', 'last_log', 'load_benchmark', 'run_command', 'run_tool']
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
 
@@ -41,6 +42,19 @@ def run_tool(name: str, *line: str) -> None:
         sys.argv, sys.path[:] = arguments, path
         # MMEngine keeps visualizers by name: the next run would write into this one's folder.
         ClipVisualizer._instance_dict.clear()
+
+
+def load_benchmark(name: str) -> types.ModuleType:
+    """Import a script of benchmarks/, which is no package."""
+    folder, path = str(REPO / 'benchmarks'), list(sys.path)
+    spec = importlib.util.spec_from_file_location(f'benchmark_{name}', f'{folder}/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path[:] = path
+    return module
 
 
 def run_command(
