@@ -114,7 +114,11 @@ def accuracy(name: str = 'accuracy') -> str:
         budget = f'{run["steps"]} x {run["batch"]}'
         rows.append([run['system'], budget, ', '.join(run['started_from']) or '-', *cells])
     head = ['system', 'steps x clips', 'started from', *(f'{name}: AP / PCKh@0.5' for name in SETS)]
-    return markdown(head, rows) + '\n\n' + made_by(result)
+    ours = (
+        'Rows named as in `configs/ablations` are ours, each with one thing changed; '
+        '`handoff_feature` is the recipe itself. '
+    )
+    return markdown(head, rows) + '\n\n' + ours + made_by(result)
 
 
 JOINTS = ('Head', 'Shou', 'Elb', 'Wri', 'Hip', 'Knee', 'Ankl')
