@@ -175,12 +175,13 @@ def prepare(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> Co
     return cfg
 
 
-def clip_form(cfg: Config) -> dict[str, int]:
-    """Read from a config's pipeline which clips it expects: frames, and the scale of its input."""
+def clip_form(cfg: Config) -> dict:
+    """Read from a config's pipeline which clips it expects: frames, scale of the input, codec."""
     steps = {step['type']: step for step in cfg.train_dataloader.dataset.pipeline}
     return {
         'num_frames': steps['SampleClipFrames']['num_frames'],
         'scale': steps['GenerateLRClip']['scale'],
+        'encoder': steps['GenerateTarget']['encoder'],
     }
 
 

@@ -23,7 +23,9 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmpose.registry import DATASETS
+from mmengine.structures import InstanceData, PixelData
+from mmpose.registry import DATASETS, KEYPOINT_CODECS
+from mmpose.structures import PoseDataSample
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
@@ -59,30 +61,50 @@ class PooledClips(Dataset):
         num_frames: Frames a clip, the middle ones of the pool's.
         scale: What the system's own pipeline gives ``GenerateLRClip``; at 1 its input is the
             high-resolution target frame itself.
+        encoder: The system's codec; None keeps the labels that the pool was made with.
     """
 
-    def __init__(self, path: str | pathlib.Path, num_frames: int = 5, scale: int = 4) -> None:
+    def __init__(
+        self,
+        path: str | pathlib.Path,
+        num_frames: int = 5,
+        scale: int = 4,
+        encoder: dict | None = None,
+    ) -> None:
         # Mapped, not read: processes side by side share one copy in memory.
         self.samples = torch.load(path, weights_only=False, mmap=True)
         self.num_frames, self.scale = num_frames, scale
+        self.codec = None if encoder is None else KEYPOINT_CODECS.build(encoder)
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> dict:
-        sample = copy.copy(self.samples[index])
+        clip, labels = (self.samples[index][name] for name in ('inputs', 'data_samples'))
+        labels = labels.new()  # the file's own stay as they are
+        if self.codec is not None:
+            self._encode(labels)
         if self.scale == 1:
-            sample['inputs'] = sample['data_samples'].gt_sr.img[None]  # 1 3 H W
-            return sample
-        first = (len(sample['inputs']) - self.num_frames) // 2
-        if first:
-            kept = slice(first, first + self.num_frames)
-            labels = sample['data_samples'].new()
-            labels.set_metainfo(
-                dict(target_idx=labels.target_idx - first, frame_paths=labels.frame_paths[kept])
-            )
-            sample.update(inputs=sample['inputs'][kept], data_samples=labels)
-        return sample
+            return {'inputs': labels.gt_sr.img[None], 'data_samples': labels}  # 1 3 H W
+        first = (len(clip) - self.num_frames) // 2
+        kept = slice(first, first + self.num_frames)
+        labels.set_metainfo(
+            dict(target_idx=labels.target_idx - first, frame_paths=labels.frame_paths[kept])
+        )
+        return {'inputs': clip[kept], 'data_samples': labels}
+
+    def _encode(self, labels: PoseDataSample) -> None:
+        """Replace the labels by those that ``GenerateTarget`` makes with the system's codec."""
+        joints = labels.gt_instances
+        encoded = self.codec.encode(joints.transformed_keypoints, joints.keypoints_visible)
+
+        def renamed(table: dict[str, str]) -> dict[str, torch.Tensor]:
+            return {new: torch.from_numpy(encoded[old]) for old, new in table.items()}
+
+        labels.gt_instance_labels = InstanceData(**renamed(self.codec.label_mapping_table))
+        fields = renamed(self.codec.field_mapping_table)
+        if fields:
+            labels.gt_fields = PixelData(**fields)
 
 
 class DrawnSamples(Dataset):

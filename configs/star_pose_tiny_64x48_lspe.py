@@ -3,8 +3,7 @@
 _base_ = './star_pose_tiny_64x48_posetrack.py'
 
 codec = dict(
-    type='SimCCLabel', input_size=(192, 256), sigma=(4.9, 5.66), simcc_split_ratio=2.0,
-    normalize=False)
+    type='MSRAHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2, unbiased=True)
 scale = 4
 num_frames = 5
 

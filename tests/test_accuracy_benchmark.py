@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.registry import LOOPS, PARAM_SCHEDULERS
 
-from pose_batches import SIMCC, batch
+from pose_batches import HEATMAP, SIMCC, batch
 from tiny_runs import REPO, load_benchmark
 
 CONFIG = REPO / 'configs' / 'star_pose_tiny_64x48_posetrack.py'
@@ -23,7 +23,17 @@ def test_every_budget_gives_a_loop_and_schedules_that_can_be_built(accuracy, tmp
     )
     cfg = accuracy.prepare(CONFIG, 3, tmp_path, args)
     assert cfg.train_dataloader.dataset == dict(
-        type='PooledClips', path='pool/train.pth', num_frames=5, scale=4
+        type='PooledClips',
+        path='pool/train.pth',
+        num_frames=5,
+        scale=4,
+        encoder=dict(
+            type='MSRAHeatmap',
+            input_size=(192, 256),
+            heatmap_size=(48, 64),
+            sigma=2,
+            unbiased=True,
+        ),
     )
     assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
     loader = torch.utils.data.DataLoader([0])
@@ -82,6 +92,26 @@ def test_a_pooled_clip_is_cut_about_its_target(accuracy, tmp_path, num_frames):
     assert sample['data_samples'].target_idx == num_frames // 2
     assert sample['data_samples'].frame_paths[num_frames // 2] == '000002.jpg'
     assert clips.samples[2]['data_samples'].target_idx == 2
+
+
+@pytest.mark.parametrize('codec', [HEATMAP, SIMCC])
+def test_a_pooled_clip_gets_the_labels_of_the_systems_codec(accuracy, tmp_path, codec):
+    made_by = SIMCC if codec is HEATMAP else HEATMAP
+    samples = []
+    for encoder in (made_by, codec):
+        made = batch(encoder, num=1, seed=3)
+        samples.append({'inputs': made['inputs'][0], 'data_samples': made['data_samples'][0]})
+    torch.save(samples[:1], tmp_path / 'train.pth')
+    clips = accuracy.PooledClips(tmp_path / 'train.pth', 3, encoder=codec)
+    labels, expected = clips[0]['data_samples'], samples[1]['data_samples']
+    found, wanted = labels.gt_instance_labels, expected.gt_instance_labels
+    assert sorted(found.keys()) == sorted(wanted.keys())
+    for name in wanted.keys():  # noqa: SIM118  (not a dict)
+        assert torch.equal(found[name], wanted[name])
+    if codec is HEATMAP:
+        assert torch.equal(labels.gt_fields.heatmaps, expected.gt_fields.heatmaps)
+    file = clips.samples[0]['data_samples'].gt_instance_labels
+    assert ('keypoint_x_labels' in file) == (made_by is SIMCC)
 
 
 def test_at_scale_1_a_pooled_clip_is_the_high_resolution_frame(accuracy, tmp_path):

@@ -92,9 +92,9 @@ def test_it_reaches_the_front_end_and_is_not_computed_at_inference():
 
 
 def test_bad_arguments_and_another_number_of_joints_are_refused():
-    with pytest.raises(ValueError, match='sigma=0 must be positive'):
+    with pytest.raises(ValueError, match='sigma is 0; it must be positive'):
         JointMapHead(sigma=0)
-    with pytest.raises(ValueError, match='loss_weight=-1'):
+    with pytest.raises(ValueError, match='loss_weight is -1'):
         JointMapHead(loss_weight=-1)
     with pytest.raises(ValueError, match=r'2 joints.*num_keypoints=17'):
         JointMapHead(4).loss(torch.zeros(2, 4, 8, 6), KEYPOINTS, VISIBLE, STRIDE)

@@ -150,17 +150,38 @@ def test_stem_and_trunk_are_the_same_when_compiled():
         torch.testing.assert_close(level, wanted)
 
 
-def test_the_gain_scales_what_the_residual_handoff_adds():
-    full, small = (build(star_pose({'type': 'ResidualHandoff', 'gain': gain})).eval()
-                   for gain in (1.0, 0.1))  # fmt: skip
-    torch.nn.init.normal_(full.head.handoff.project.weight, std=0.1)
-    small.load_state_dict(full.state_dict())
-    small.head.handoff.project.weight.data *= 10
-    clip = torch.randn(1, 3, 3, 32, 24)
-    with torch.no_grad():
-        torch.testing.assert_close(small(clip, None), full(clip, None), rtol=1e-3, atol=1e-7)
-    with pytest.raises(ValueError, match='gain is 0'):
-        build(star_pose({'type': 'ResidualHandoff', 'gain': 0}))
+def test_residual_adds_the_normalised_map_whatever_its_scale():
+    handoff = build(star_pose('residual')).head.handoff
+    net = build(estimator())
+    frame, fused = torch.randn(4, 3, 16, 12), torch.randn(4, 16, 16, 12)
+    torch.nn.init.ones_(handoff.norm.weight)
+    entering = handoff.enter(net, frame, fused, None)
+    upsampled = torch.nn.functional.interpolate(
+        frame, scale_factor=4, mode='bicubic', align_corners=False
+    )
+    added = entering - run_stem(net.backbone, upsampled)
+    projected = torch.einsum('oc,nchw->nohw', handoff.project.weight.flatten(1), fused)
+    deviation, mean = torch.std_mean(projected, (0, 2, 3), correction=0, keepdim=True)
+    torch.testing.assert_close(added, (projected - mean) / deviation, rtol=1e-3, atol=1e-3)
+    handoff.project.weight.data *= 10
+    torch.testing.assert_close(
+        handoff.enter(net, frame, fused, None), entering, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_the_first_step_moves_the_scale_of_the_residual_and_the_second_the_map():
+    handoff = build(star_pose('residual')).head.handoff
+    net = build(estimator())
+    frame, fused = torch.randn(4, 3, 16, 12), torch.randn(4, 16, 16, 12)
+    weights = torch.randn(4, 64, 16, 12)
+    optimiser = torch.optim.AdamW(handoff.parameters(), lr=1e-3)
+    reached = []
+    for _ in range(2):
+        optimiser.zero_grad()
+        (handoff.enter(net, frame, fused, None) * weights).sum().backward()
+        reached.append((handoff.norm.weight.grad.any(), handoff.project.weight.grad.any()))
+        optimiser.step()
+    assert reached == [(True, False), (True, True)]
 
 
 @pytest.mark.parametrize('family', FAMILIES)

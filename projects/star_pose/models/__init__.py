@@ -8,6 +8,8 @@ from .loss_weights import FixedLossWeights, ScheduledLossWeights, UncertaintyLos
 from .pose_aware_sr_loss import PoseAwareSRLoss
 from .pose_clip_data_preprocessor import PoseClipDataPreprocessor
 from .pose_handoff import DirectHandoff, FeatureHandoff, ImageHandoff, ResidualHandoff
+from .softmax_heatmap_head import SoftmaxHeatmapHead
+from .spatial_kl_loss import SpatialKLLoss
 from .sr_cascade_backbone import SRCascadeBackbone
 from .sr_decoder import PixelShuffleSRDecoder
 from .star_pose_head import STARPoseHead
@@ -32,5 +34,7 @@ __all__ = [
     'STARPoseNet',
     'STARPoseSRNet',
     'ScheduledLossWeights',
+    'SoftmaxHeatmapHead',
+    'SpatialKLLoss',
     'UncertaintyLossWeights',
 ]

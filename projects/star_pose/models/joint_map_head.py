@@ -7,6 +7,8 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from .spatial_kl_loss import SpatialKLLoss
+
 __all__ = ['JointMapHead', 'joint_distributions']
 
 
@@ -44,9 +46,8 @@ class JointMapHead(BaseModule):
     Human Pose Estimation" (ECCV 2016): it reaches the front end past the pose network, so that what
     is handed on shows the joints from early on. At inference nothing of it is computed.
 
-    A joint's map is a distribution over all cells, by softmax, and is compared by the
-    Kullback-Leibler divergence with a Gaussian at the joint: scale-free, and learned much faster
-    than the squared error of heatmaps, most of whose cells are empty.
+    A joint's map is a distribution over all cells, by softmax, and is compared with a Gaussian at
+    the joint by :class:`SpatialKLLoss`.
 
     Args:
         in_channels: Channels C of the fused map.
@@ -69,11 +70,10 @@ class JointMapHead(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg or {'type': 'Normal', 'layer': 'Conv2d', 'std': 0.01})
-        if sigma <= 0 or loss_weight < 0:
-            raise ValueError(
-                f'sigma={sigma} must be positive and loss_weight={loss_weight} not negative'
-            )
-        self.sigma, self.loss_weight = sigma, loss_weight
+        if sigma <= 0:
+            raise ValueError(f'sigma is {sigma}; it must be positive')
+        self.sigma = sigma
+        self.loss_module = SpatialKLLoss(loss_weight)
         self.final_layer = nn.Conv2d(in_channels, num_keypoints, 1)
 
     def forward(self, fused: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class JointMapHead(BaseModule):
         Raises:
             ValueError: If the samples have another number of joints.
         """
-        logits = self(fused).float()  # (N, K, h, w)
+        logits = self(fused)  # (N, K, h, w)
         height, width = logits.shape[-2:]
         if keypoints is None:
             return 0 * logits.sum()
@@ -112,6 +112,4 @@ class JointMapHead(BaseModule):
         inside = ((keypoints >= 0) & (keypoints <= limit)).all(-1)  # (N, K, 2) -> (N, K)
         counts = ((visible > 0) & inside).float()
         target = joint_distributions(keypoints, (width, height), scale, self.sigma)
-        found = logits.flatten(2).log_softmax(-1)  # (N, K, h w)
-        divergence = (torch.special.xlogy(target, target) - target * found).sum(-1)  # (N, K)
-        return self.loss_weight * (divergence * counts).sum() / counts.sum().clamp(min=1)
+        return self.loss_module(logits, target.view_as(logits), counts)

@@ -20,10 +20,11 @@ class SinusoidalPosition(BaseModule):
 
     Args:
         channels: Width C; a multiple of 4.
-        init_gain: What both gains start from; small, so that positions do not drown the content.
+        init_gain: What both gains start from. At 1 a position is as loud as the content that it is
+            added to; much smaller, and what depends on places, as joints do, is learned late.
     """
 
-    def __init__(self, channels: int, init_gain: float = 0.1, init_cfg: dict | None = None) -> None:
+    def __init__(self, channels: int, init_gain: float = 1.0, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if channels % 4:
             raise ValueError(f'channels is {channels}; sinusoidal positions need a multiple of 4')

@@ -100,7 +100,7 @@ class STTransformerBlock(nn.Module):
         ffn_ratio: float = 2.0,
         temporal_kernel: int = 1,
         causal: bool = False,
-        residual_scale: float = 0.1,
+        residual_scale: float = 1.0,
     ) -> None:
         super().__init__()
         if attention not in ATTENTIONS:

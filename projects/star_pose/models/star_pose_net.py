@@ -80,7 +80,7 @@ class STARPoseNet(BaseModule):
         ffn_ratio: float = 2.0,
         temporal_kernel: int = 1,
         num_neighbours: int = 2,
-        residual_scale: float = 0.1,
+        residual_scale: float = 1.0,
         target: str = 'centre',
         causal: bool = False,
         min_side: int = 16,

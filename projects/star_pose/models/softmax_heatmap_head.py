@@ -1,0 +1,67 @@
+"""A heatmap head whose maps are distributions over the cells."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from mmpose.models.heads import HeatmapHead
+from mmpose.registry import MODELS
+from mmpose.utils.typing import OptSampleList
+from torch import Tensor
+
+__all__ = ['SoftmaxHeatmapHead']
+
+
+@MODELS.register_module()
+class SoftmaxHeatmapHead(HeatmapHead):
+    """MMPose's heatmap head with a softmax over the cells of each joint's map.
+
+    It takes the codecs of :class:`mmpose.models.HeatmapHead` and is decoded as that one is. On the
+    few samples that two CPU cores see it learns several times faster than SimCC, whose last layer
+    has to learn every place anew, and far faster than the squared error of heatmaps.
+
+    Args:
+        in_channels: Channels of the last level.
+        out_channels: Number K of joints.
+        loss: Takes logits, target heatmaps and weights, as :class:`SpatialKLLoss` does.
+        **kwargs: As :class:`mmpose.models.HeatmapHead`.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, loss: dict | None = None, **kwargs
+    ) -> None:
+        loss = loss or {'type': 'SpatialKLLoss'}
+        super().__init__(in_channels, out_channels, loss=loss, **kwargs)
+
+    def logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Return the maps before the softmax, (N, K, h, w)."""
+        return super().forward(feats)
+
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Return the heatmaps (N, K, h, w), >= 0.
+
+        Their scale is that of the codec's targets: a joint that is found as sharply as it was
+        taught has a peak of 1, so that scores mean what those of other heatmap heads do.
+        """
+        logits = self.logits(feats)
+        sigma = getattr(self.decoder, 'sigma', 2.0)
+        return 2 * math.pi * sigma**2 * logits.flatten(2).softmax(-1).view_as(logits)
+
+    def loss(
+        self,
+        feats: tuple[Tensor, ...],
+        batch_data_samples: OptSampleList,
+        train_cfg: dict | None = None,
+    ) -> dict[str, Tensor]:
+        """Compute ``loss_kpt``.
+
+        Args:
+            feats: The levels of a backbone or neck; the last is read.
+            batch_data_samples: N samples with ``gt_fields.heatmaps`` and
+                ``gt_instance_labels.keypoint_weights``.
+            train_cfg: Not used.
+        """
+        target = torch.stack([sample.gt_fields.heatmaps for sample in batch_data_samples])
+        weights = [sample.gt_instance_labels.keypoint_weights for sample in batch_data_samples]
+        return {'loss_kpt': self.loss_module(self.logits(feats), target, torch.cat(weights))}
