@@ -116,7 +116,7 @@ def accuracy(name: str = 'accuracy') -> str:
     head = ['system', 'steps x clips', 'started from', *(f'{name}: AP / PCKh@0.5' for name in SETS)]
     ours = (
         'Rows named as in `configs/ablations` are ours, each with one thing changed; '
-        '`handoff_feature` is the recipe itself. '
+        '`handoff_residual` is the recipe itself. '
     )
     return markdown(head, rows) + '\n\n' + ours + made_by(result)
 

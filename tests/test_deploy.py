@@ -41,6 +41,10 @@ def keypoints(model: nn.Module, data: dict) -> np.ndarray:
     return np.concatenate([sample.pred_instances.keypoints for sample in samples])
 
 
+def as_tuple(output: torch.Tensor | tuple) -> tuple[torch.Tensor, ...]:
+    return output if isinstance(output, tuple) else (output,)
+
+
 SYSTEMS = {
     'residual': star_pose('residual'),
     'image': star_pose('image'),
@@ -64,8 +68,14 @@ def test_folding_leaves_the_keypoints(name):
     deployed = deploy(model, SHAPE, compiled=False)
     folded = deployed.backbone.network.pose_net.backbone
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
-    # Of a random network's flat heatmaps, DARK's refinement magnifies the rounding.
-    np.testing.assert_allclose(keypoints(deployed, data), keypoints(model, data), atol=0.1)
+    clip = model.data_preprocessor(copy.deepcopy(data), training=False)['inputs']
+    with torch.no_grad():
+        outputs, wanted = (as_tuple(net(clip, None)) for net in (deployed, model))
+    for output, expected in zip(outputs, wanted, strict=True):
+        assert (output - expected).abs().max() < 1e-4 * expected.abs().max()
+    # At single joints of a random network's flat heatmaps, DARK's refinement magnifies the rounding.
+    error = np.abs(keypoints(deployed, data) - keypoints(model, data))
+    assert np.median(error) < 0.01
 
 
 def test_the_model_itself_stays_as_it_was():
