@@ -64,7 +64,7 @@ def load_samples(data: str, **degradation) -> list[dict]:
 def predict(model: torch.nn.Module, samples: list[dict], batch: int = 16) -> list:
     """Return the samples with predictions and the super-resolved frames."""
     model.eval()
-    model.test_cfg = dict(flip_test=True, output_sr=model.head.sr_decoder is not None)
+    model.test_cfg = {**model.test_cfg, 'output_sr': model.head.sr_decoder is not None}
     found = []
     with torch.no_grad():
         for start in range(0, len(samples), batch):

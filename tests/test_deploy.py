@@ -73,7 +73,7 @@ def test_folding_leaves_the_keypoints(name):
         outputs, wanted = (as_tuple(net(clip, None)) for net in (deployed, model))
     for output, expected in zip(outputs, wanted, strict=True):
         assert (output - expected).abs().max() < 1e-4 * expected.abs().max()
-    # At single joints of a random network's flat heatmaps, DARK's refinement magnifies the rounding.
+    # At single joints of a random network's flat heatmaps, DARK magnifies the rounding.
     error = np.abs(keypoints(deployed, data) - keypoints(model, data))
     assert np.median(error) < 0.01
 

@@ -18,8 +18,8 @@ class SoftmaxHeatmapHead(HeatmapHead):
     """MMPose's heatmap head with a softmax over the cells of each joint's map.
 
     It takes the codecs of :class:`mmpose.models.HeatmapHead` and is decoded as that one is. On the
-    few samples that two CPU cores see it learns several times faster than SimCC, whose last layer
-    has to learn every place anew, and far faster than the squared error of heatmaps.
+    few samples that a CPU sees in an hour it learns several times faster than SimCC, whose last
+    layer has to learn every place anew (docs/design.md).
 
     Args:
         in_channels: Channels of the last level.

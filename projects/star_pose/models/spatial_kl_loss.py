@@ -15,8 +15,8 @@ class SpatialKLLoss(nn.Module):
 
     Heatmaps as distributions follow Nibali et al., "Numerical Coordinate Regression with
     Convolutional Neural Networks" (arXiv 1801.07372), which regularises by a divergence of this
-    kind. It is scale-free and learned much faster than the squared error of heatmaps, most of whose
-    cells are empty.
+    kind. It is scale-free, and the many empty cells do not outweigh the few that matter, as they
+    do in a squared error.
 
     Args:
         loss_weight: Factor of the loss.
