@@ -20,9 +20,9 @@ model = dict(
     neck=dict(type='AdaptiveFusionNeck', in_channels=64, num_branches=2),
     head=dict(
         type='STARPoseHead',
-        # The fused map is added to what HRNet's stem sees in the bicubic frame, and the model starts as
-        # the bicubic baseline. 'feature' puts it in the stem's place: docs/design.md compares them.
-        handoff='residual',
+        # The fused map takes the place of HRNet's stem. 'residual' adds it to the stem's output instead,
+        # and starts as the bicubic baseline: docs/design.md compares them.
+        handoff='feature',
         in_channels=64,
         scale=scale,
         target='centre',
