@@ -116,8 +116,8 @@ def accuracy(name: str = 'accuracy') -> str:
     head = ['system', 'steps x clips', 'started from', *(f'{name}: AP / PCKh@0.5' for name in SETS)]
     ours = (
         'Rows named as in `configs/ablations` are ours, each with one thing changed; '
-        '`handoff_feature` is the recipe itself. `frames_1`, `loss_none` and `kernel_relu_naive` ran '
-        'with `--cfg-options model.head.handoff=residual`: the row to compare them with is '
+        '`handoff_feature` is the recipe itself. `frames_1`, `loss_none` and `kernel_relu_naive` '
+        'ran with `--cfg-options model.head.handoff=residual`: the row to compare them with is '
         '`handoff_residual`. '
     )
     return markdown(head, rows) + '\n\n' + ours + made_by(result)
