@@ -3,6 +3,10 @@ import copy
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DefaultScope
+from mmpose.registry import DATASETS, MODELS
 from torch import nn
 
 from pose_batches import (
@@ -18,6 +22,7 @@ from pose_batches import (
     star_pose,
 )
 from star_pose.apis.deploy import DeployedNetwork, deploy
+from tiny_runs import REPO, TINY_WEIGHTS
 
 SHAPE = (2, 3, 3, 32, 24)
 
@@ -76,6 +81,18 @@ def test_folding_leaves_the_keypoints(name):
     # At single joints of a random network's flat heatmaps, DARK magnifies the rounding.
     error = np.abs(keypoints(deployed, data) - keypoints(model, data))
     assert np.median(error) < 0.01
+
+
+def test_folding_leaves_the_keypoints_of_the_shipped_weights(synthetic_root):
+    config = Config.fromfile(REPO / 'configs' / 'star_pose_tiny_64x48_posetrack.py')
+    config.val_dataloader.dataset.data_root = f'{synthetic_root}/'
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        model = MODELS.build(config.model).eval()
+        dataset = DATASETS.build(config.val_dataloader.dataset)
+    model.load_state_dict(torch.load(TINY_WEIGHTS, weights_only=True)['state_dict'])
+    data = pseudo_collate([dataset[index] for index in range(2)])
+    deployed = deploy(model, (2, 5, 3, 64, 48), compiled=False)
+    np.testing.assert_allclose(keypoints(deployed, data), keypoints(model, data), atol=0.1)
 
 
 def test_the_model_itself_stays_as_it_was():
