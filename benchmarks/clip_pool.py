@@ -49,6 +49,8 @@ DEGRADATION = dict(
 # As at night: no single frame shows much.
 NOISE = dict(after=[dict(type='ClipNoise', sigma=(15.0, 40.0))])
 DEGRADATIONS = {'common': DEGRADATION, 'noise': NOISE}
+# All that a pool file may hold beside tensors, arrays and plain values.
+SAMPLE_TYPES = [InstanceData, PixelData, PoseDataSample]
 
 
 @DATASETS.register_module()
@@ -56,8 +58,7 @@ class PooledClips(Dataset):
     """A pool file as a data set, for systems of different input.
 
     Args:
-        path: File written by this script. It holds pickled data samples, which run code when they
-            are read: use your own files only.
+        path: File written by this script.
         num_frames: Frames a clip, the middle ones of the pool's.
         scale: What the system's own pipeline gives ``GenerateLRClip``; at 1 its input is the
             high-resolution target frame itself.
@@ -72,7 +73,8 @@ class PooledClips(Dataset):
         encoder: dict | None = None,
     ) -> None:
         # Mapped, not read: processes side by side share one copy in memory.
-        self.samples = torch.load(path, weights_only=False, mmap=True)
+        with torch.serialization.safe_globals(SAMPLE_TYPES):
+            self.samples = torch.load(path, weights_only=True, mmap=True)
         self.num_frames, self.scale = num_frames, scale
         self.codec = None if encoder is None else KEYPOINT_CODECS.build(encoder)
 

@@ -1,5 +1,6 @@
 import argparse
 import pathlib
+import pickle
 
 import pytest
 import torch
@@ -112,6 +113,12 @@ def test_a_pooled_clip_gets_the_labels_of_the_systems_codec(accuracy, tmp_path, 
         assert torch.equal(labels.gt_fields.heatmaps, expected.gt_fields.heatmaps)
     file = clips.samples[0]['data_samples'].gt_instance_labels
     assert ('keypoint_x_labels' in file) == (made_by is SIMCC)
+
+
+def test_a_pool_file_that_would_run_code_is_refused(accuracy, tmp_path):
+    torch.save([pathlib.Path('anything')], tmp_path / 'train.pth')
+    with pytest.raises(pickle.UnpicklingError, match='pathlib'):
+        accuracy.PooledClips(tmp_path / 'train.pth')
 
 
 def test_at_scale_1_a_pooled_clip_is_the_high_resolution_frame(accuracy, tmp_path):

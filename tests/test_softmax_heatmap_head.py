@@ -96,3 +96,16 @@ def test_maps_without_any_joint_are_zero_and_keep_the_graph():
 def test_a_negative_weight_is_refused():
     with pytest.raises(ValueError, match='loss_weight is -1'):
         SpatialKLLoss(-1)
+
+
+@pytest.mark.parametrize(
+    'decoder',
+    [
+        None,
+        {'type': 'MegviiHeatmap', 'input_size': (48, 64), 'heatmap_size': (12, 16),
+         'kernel_size': 5},
+    ],
+)  # fmt: skip
+def test_a_codec_without_gaussians_is_refused(decoder):
+    with pytest.raises(ValueError, match='must be a codec of Gaussian heatmaps'):
+        SoftmaxHeatmapHead(3, 3, deconv_out_channels=None, decoder=decoder)

@@ -25,7 +25,10 @@ class SoftmaxHeatmapHead(HeatmapHead):
         in_channels: Channels of the last level.
         out_channels: Number K of joints.
         loss: Takes logits, target heatmaps and weights, as :class:`SpatialKLLoss` does.
-        **kwargs: As :class:`mmpose.models.HeatmapHead`.
+        **kwargs: As :class:`mmpose.models.HeatmapHead`; ``decoder`` must be given.
+
+    Raises:
+        ValueError: If the decoder has no ``sigma``, which the heatmaps' scale comes from.
     """
 
     def __init__(
@@ -33,6 +36,12 @@ class SoftmaxHeatmapHead(HeatmapHead):
     ) -> None:
         loss = loss or {'type': 'SpatialKLLoss'}
         super().__init__(in_channels, out_channels, loss=loss, **kwargs)
+        if not hasattr(self.decoder, 'sigma'):
+            raise ValueError(
+                f'decoder is {kwargs.get("decoder")}; it must be a codec of Gaussian heatmaps, '
+                "such as type='MSRAHeatmap' or 'UDPHeatmap'"
+            )
+        self.total = 2 * math.pi * self.decoder.sigma**2  # the sum of a Gaussian whose peak is 1
 
     def logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return the maps before the softmax, (N, K, h, w)."""
@@ -45,8 +54,7 @@ class SoftmaxHeatmapHead(HeatmapHead):
         taught has a peak of 1, so that scores mean what those of other heatmap heads do.
         """
         logits = self.logits(feats)
-        sigma = getattr(self.decoder, 'sigma', 2.0)
-        return 2 * math.pi * sigma**2 * logits.flatten(2).softmax(-1).view_as(logits)
+        return self.total * logits.flatten(2).softmax(-1).view_as(logits)
 
     def loss(
         self,
