@@ -124,7 +124,9 @@ class DrawnSamples(Dataset):
         return self.dataset[self.order[index]]
 
 
-def build_dataset(name: str, split: str, root: str, **degradation) -> Dataset:
+def build_dataset(
+    name: str, split: str, root: str, frame_borders: float = 0.0, **degradation
+) -> Dataset:
     """Build one of the sets; photographs get a moving camera, in validation too."""
     config = Config.fromfile(CONFIGS / SETS[name])
     definition = config[f'{split}_dataloader'].dataset
@@ -132,6 +134,9 @@ def build_dataset(name: str, split: str, root: str, **degradation) -> Dataset:
     for position, step in enumerate(definition.pipeline):
         if step['type'] == 'LoadClip' and name == 'lspe' and split == 'val':
             definition.pipeline.insert(position + 1, dict(type='PseudoClip'))
+        if step['type'] == 'ClipAffine' and frame_borders > 0:
+            border = dict(type='RandomFrameBorder', prob=frame_borders)
+            definition.pipeline.insert(position + 1, border)
         if step['type'] == 'GenerateLRClip':
             step.update(degradation, seed=0 if split == 'val' else None)
     return DATASETS.build(definition)
@@ -168,6 +173,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--degradation', choices=DEGRADATIONS, default='common', help='of training and `degraded`'
     )
+    parser.add_argument(
+        '--frame-borders',
+        type=float,
+        default=0.0,
+        metavar='PROB',
+        help='of training samples: probability of each side that the frame ends beside the person',
+    )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, default=2)
     return parser.parse_args()
@@ -186,7 +198,7 @@ def main() -> None:
             dataset = build_dataset(name, 'val', root, **degradation)
             samples = draw(dataset, args.val, args.seed, args.workers, f'{name}, {kind}')
             torch.save(samples, args.out / f'val-{name}-{kind}.pth')
-        dataset = build_dataset(name, 'train', root, **degraded)
+        dataset = build_dataset(name, 'train', root, args.frame_borders, **degraded)
         train += draw(dataset, args.train // len(SETS), args.seed, args.workers, f'{name}, train')
     torch.save(train, args.out / 'train.pth')
 

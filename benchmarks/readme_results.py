@@ -12,6 +12,7 @@ import argparse
 import json
 import pathlib
 import re
+import statistics
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -99,26 +100,45 @@ def _score(found: dict[str, float]) -> str:
     return f'{found["AP"]:.1f} / {found["pckh@0.5"]:.1f}'
 
 
+def _mean(values: list[float]) -> str:
+    """A mean, and with several seeds their standard deviation."""
+    mean = f'{statistics.mean(values):.1f}'
+    return mean if len(values) == 1 else f'{mean} ± {statistics.stdev(values):.1f}'
+
+
+def _by_system(result: dict) -> dict[str, list[dict]]:
+    """The runs of each system, one a seed."""
+    systems = {}
+    for run in result['runs']:
+        systems.setdefault(run['system'], []).append(run)
+    return systems
+
+
 SETS = ('lspe-clean', 'lspe-degraded', 'synthetic-clean', 'synthetic-degraded')
 
 
 def accuracy(name: str = 'accuracy') -> str:
-    """Every finished run of the accuracy benchmark: AP and PCKh@0.5 on each set."""
+    """Every system of the accuracy benchmark: AP and PCKh@0.5 on each set."""
     result = read(name)
     if result is None:
         return MISSING
     rows = []
-    for run in result['runs']:
-        scores = [run['metrics'][name] for name in SETS]
-        cells = [_score(score) for score in scores]
-        budget = f'{run["steps"]} x {run["batch"]}'
-        rows.append([run['system'], budget, ', '.join(run['started_from']) or '-', *cells])
-    head = ['system', 'steps x clips', 'started from', *(f'{name}: AP / PCKh@0.5' for name in SETS)]
+    for system, runs in _by_system(result).items():
+        cells = [
+            ' / '.join(
+                _mean([run['metrics'][name][metric] for run in runs])
+                for metric in ('AP', 'pckh@0.5')
+            )
+            for name in SETS
+        ]
+        budget = f'{runs[0]["steps"]} x {runs[0]["batch"]}'
+        started = ', '.join(runs[0]['started_from']) or '-'
+        rows.append([system, len(runs), budget, started, *cells])
+    head = ['system', 'seeds', 'steps x clips', 'started from']
+    head += [f'{name}: AP / PCKh@0.5' for name in SETS]
     ours = (
         'Rows named as in `configs/ablations` are ours, each with one thing changed; '
-        '`handoff_feature` is the recipe itself. `frames_1`, `loss_none` and `kernel_relu_naive` '
-        'ran with `--cfg-options model.head.handoff=residual`: the row to compare them with is '
-        '`handoff_residual`. '
+        '`handoff_feature` is the recipe itself. '
     )
     return markdown(head, rows) + '\n\n' + ours + made_by(result)
 
@@ -127,18 +147,21 @@ JOINTS = ('Head', 'Shou', 'Elb', 'Wri', 'Hip', 'Knee', 'Ankl')
 
 
 def accuracy_by_joint(set_name: str) -> str:
-    """PCKh@0.5 and @0.2 of every joint group on one of the sets, for every finished run."""
+    """PCKh@0.5 and @0.2 of every joint group on one of the sets, the mean over the seeds."""
     result = read('accuracy')
     if result is None:
         return MISSING
     rows = []
-    for run in result['runs']:
-        found = run['metrics'][set_name]
+    for system, runs in _by_system(result).items():
+        found = [run['metrics'][set_name] for run in runs]
         cells = [
-            f'{found[f"{joint} pckh@0.5"]:.1f} / {found[f"{joint} pckh@0.2"]:.1f}'
+            ' / '.join(
+                f'{statistics.mean(one[f"{joint} pckh@{threshold}"] for one in found):.1f}'
+                for threshold in (0.5, 0.2)
+            )
             for joint in JOINTS
         ]
-        rows.append([run['system'], *cells])
+        rows.append([system, *cells])
     return markdown(['system', *JOINTS], rows)
 
 
@@ -198,14 +221,15 @@ def accuracy_against_latency() -> list[tuple[str, float, float]]:
     if scores is None or times is None:
         return []
     median = {row['system']: row['median_ms'] for row in times['rows'] if row['dtype'] == 'float32'}
+    degraded = [name for name in SETS if 'degraded' in name]
     return [
         (
-            run['system'],
-            median[run['system']],
-            sum(run['metrics'][name]['AP'] for name in SETS if 'degraded' in name) / 2,
+            system,
+            median[system],
+            statistics.mean(run['metrics'][name]['AP'] for run in runs for name in degraded),
         )
-        for run in scores['runs']
-        if run['system'] in median
+        for system, runs in _by_system(scores).items()
+        if system in median
     ]
 
 

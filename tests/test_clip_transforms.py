@@ -7,6 +7,7 @@ from mmengine.dataset import worker_init_fn
 from mmpose.datasets.transforms import PhotometricDistortion
 
 from clip_samples import NUM_KEYPOINTS, build, random_box, sample, seed_pipeline, texture
+from star_pose.datasets.geometry import apply_matrix, invert
 from star_pose.datasets.transforms.random_source import fetch_rng
 from star_pose.models.target_frame import target_index
 
@@ -144,6 +145,66 @@ def test_colours_of_a_clip_of_one_frame_are_those_of_mmpose():
         expected = stock(dict(img=image))['img']
         seed_pipeline(seed)
         np.testing.assert_array_equal(ours(dict(img=[image]))['img'][0], expected)
+
+
+def bordered(rotation=0.0, labelled=slice(None), defer=False, **options):
+    """A white clip before and after RandomFrameBorder, its joints well inside the box."""
+    rng = np.random.default_rng(6)
+    frames = [np.full((100, 120, 3), 255, np.uint8)] * 3
+    start = sample(frames, (20, 10, 80, 90), rng, bbox_rotation=np.float32([rotation]))
+    start['keypoints'] = rng.uniform((40, 30), (60, 70), (1, NUM_KEYPOINTS, 2)).astype(np.float32)
+    start['keypoints_visible'] = np.zeros((1, NUM_KEYPOINTS), np.float32)
+    start['keypoints_visible'][:, labelled] = 1
+    cut = build(
+        dict(type='GetBBoxCenterScale'),
+        dict(type='ClipAffine', input_size=(192, 256), defer=defer),
+    )(start)
+    seed_pipeline(0)
+    return cut, build(dict(type='RandomFrameBorder', **options))(copy.deepcopy(cut))
+
+
+@pytest.mark.parametrize('rotation', [0.0, 25.0])
+@pytest.mark.parametrize('gap', [0.0, 0.2])
+def test_frame_ends_at_the_given_distance_from_the_outermost_joints(rotation, gap):
+    before, after = bordered(rotation, prob=1.0, gap=(gap, gap))
+    joints = before['keypoints'][0]
+    low, high = joints.min(axis=0), joints.max(axis=0)
+    room = gap * (high - low).max()
+    grid = np.stack(np.meshgrid(np.arange(192), np.arange(256)), axis=-1)
+    places = apply_matrix(invert(before['warp_mat']), grid)  # the oracle: each pixel, in the frame
+    margin = np.minimum(places - (low - room), (high + room) - places).min(axis=-1)
+    np.testing.assert_array_equal(after['gt_mask'], (margin >= -1e-4) & (before['gt_mask'] > 0))
+    for old, new in zip(before['img'], after['img'], strict=True):
+        np.testing.assert_array_equal(new, old * after['gt_mask'][..., None])
+        assert new.dtype == np.uint8
+    assert 0 < after['gt_mask'].mean() < 0.8
+
+
+def test_frame_border_spares_unlabelled_clips_deferred_ones_and_those_not_drawn():
+    for options in (dict(prob=0.0), dict(prob=1.0, labelled=slice(0)), dict(prob=1.0, defer=True)):
+        before, after = bordered(**options)
+        for old, new in zip(before['img'], after['img'], strict=True):
+            np.testing.assert_array_equal(old, new)
+        np.testing.assert_array_equal(before['gt_mask'], after['gt_mask'])
+
+
+def test_frame_border_moves_each_side_as_often_as_asked():
+    before, _ = bordered(prob=0.0)
+    transform = build(dict(type='RandomFrameBorder', prob=0.25))
+    changed = [
+        not np.array_equal(transform(copy.deepcopy(before))['gt_mask'], before['gt_mask'])
+        for _ in range(200)
+    ]
+    assert abs(np.mean(changed) - (1 - 0.75**4)) < 0.1  # three standard deviations
+
+
+def test_frame_border_refuses_what_it_cannot_do():
+    with pytest.raises(ValueError, match='prob must be in'):
+        build(dict(type='RandomFrameBorder', prob=1.5))
+    with pytest.raises(ValueError, match='gap must be'):
+        build(dict(type='RandomFrameBorder', gap=(0.3, 0.1)))
+    with pytest.raises(KeyError, match='after ClipAffine'):
+        build(dict(type='RandomFrameBorder'))(dict(img=[np.zeros((8, 8, 3), np.uint8)]))
 
 
 HEAD = (

@@ -12,6 +12,7 @@ from .generate_lr_clip import GenerateLRClip
 from .load_clip import LoadClip
 from .pack_clip_inputs import PackClipInputs
 from .pseudo_clip import PseudoClip
+from .random_frame_border import RandomFrameBorder
 from .sample_clip_frames import SampleClipFrames
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     'LoadClip',
     'PackClipInputs',
     'PseudoClip',
+    'RandomFrameBorder',
     'SampleClipFrames',
 ]
