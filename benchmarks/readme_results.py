@@ -189,18 +189,24 @@ def handball() -> str:
     return f'{table}\n\n{result["frames"]} frames. {made_by(result)}'
 
 
+KINDS = ('clean', 'degraded')
+
+
 def handball_of_systems() -> str:
     """Systems of the accuracy table on the same sequence, after the same training."""
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob('handball_*.json'))]
     if not results:
         return MISSING
-    rows = []
+    scores = {}
     for result in results:
-        scores = result['pck_torso_0.2']
-        cells = [f'{scores[kind]["all"]:.1f}' for kind in ('clean', 'degraded')]
-        rows.append([pathlib.Path(result['config']).stem, *cells])
-    rows.sort(key=lambda row: float(row[1]))
-    return markdown(['system', 'clean', 'degraded'], rows) + '\n\n' + made_by(results[0])
+        system = pathlib.Path(result['config']).stem
+        scores.setdefault(system, []).append(result['pck_torso_0.2'])
+    rows = [
+        [system, len(runs), *(_mean([run[kind]['all'] for run in runs]) for kind in KINDS)]
+        for system, runs in scores.items()
+    ]
+    rows.sort(key=lambda row: float(row[2].split()[0]))
+    return markdown(['system', 'seeds', *KINDS], rows) + '\n\n' + made_by(results[0])
 
 
 def card() -> str:
