@@ -1,3 +1,4 @@
+import copy
 import json
 import runpy
 import subprocess
@@ -31,10 +32,14 @@ def test_a_changed_number_is_noticed(tmp_path):
     assert render() == 'Not measured yet.'
     assert points() == []
     (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run]}))
-    assert '| bicubic | 5 x 4 | - | 1.0 / 2.0 |' in render()
+    assert '| bicubic | 1 | 5 x 4 | - | 1.0 / 2.0 |' in render()
     run['metrics']['lspe-clean']['AP'] = 3.0
     (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run]}))
-    assert '| bicubic | 5 x 4 | - | 3.0 / 2.0 | 1.0 / 2.0 |' in render()
+    assert '| bicubic | 1 | 5 x 4 | - | 3.0 / 2.0 | 1.0 / 2.0 |' in render()
+    again = copy.deepcopy(run)
+    again['metrics']['lspe-clean']['AP'] = 5.0
+    (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run, again]}))
+    assert '| bicubic | 2 | 5 x 4 | - | 4.0 ± 1.4 / 2.0 ± 0.0 | 1.0 ± 0.0 /' in render()
     times = [
         {'system': 'bicubic', 'dtype': dtype, 'median_ms': value}
         for dtype, value in (('float32', 7.0), ('bfloat16', 4.0))
