@@ -26,10 +26,10 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, TRANSFORMS
 
-from star_pose.datasets.clip_cache import ClipCacheWriter
-from star_pose.datasets.clip_reader import ClipReader
-from star_pose.datasets.fill_clip_cache import clip_sources, cutter_of, fill_cache
-from star_pose.datasets.person_clip import CODECS
+from star_pose.datasets.cache.clip_cache import ClipCacheWriter
+from star_pose.datasets.cache.fill_clip_cache import clip_sources, cutter_of, fill_cache
+from star_pose.datasets.cache.person_clip import CODECS
+from star_pose.datasets.frames.clip_reader import ClipReader
 
 _KEPT_MB = 200  # 75 frames of 1280x720
 CONFIG = pathlib.Path(__file__).parents[1] / 'configs' / 'star_pose_64x48_posetrack.py'

@@ -19,10 +19,10 @@ import numpy as np
 from harness import write_result
 from posetrack_loop import load_frames, loop_ap, loop_mot
 
-from star_pose.evaluation.posetrack_evaluation import evaluate
-from star_pose.evaluation.posetrack_files import read_ground_truth
-from star_pose.evaluation.posetrack_joints import KEYPOINTS
-from star_pose.evaluation.posetrack_predictions import read_predictions
+from star_pose.posetrack.evaluate import evaluate
+from star_pose.posetrack.joints import KEYPOINTS
+from star_pose.posetrack.labels import read_ground_truth
+from star_pose.posetrack.predictions import read_predictions
 
 NUM_VIDEOS, NUM_FRAMES, PEOPLE = 170, 8923, 3
 

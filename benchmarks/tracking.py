@@ -24,11 +24,11 @@ from mmengine.structures import InstanceData
 from mmpose.registry import TASK_UTILS
 
 import star_pose  # noqa: F401  (registers the trackers)
-from star_pose.evaluation.posetrack_files import read_ground_truth
-from star_pose.evaluation.posetrack_joints import LIMBS
-from star_pose.evaluation.posetrack_matching import match_persons
-from star_pose.evaluation.posetrack_mot import joint_mota, sum_counts, tracking_counts
-from star_pose.evaluation.posetrack_tables import FrameTable, PoseTable
+from star_pose.posetrack.joints import LIMBS
+from star_pose.posetrack.labels import read_ground_truth
+from star_pose.posetrack.matching import match_persons
+from star_pose.posetrack.mot import joint_mota, sum_counts, tracking_counts
+from star_pose.posetrack.tables import FrameTable, PoseTable
 from star_pose.tracking import UNTRACKED, track_videos
 from star_pose.tracking.pose_similarity import box_iou, pose_boxes
 from star_pose.visualization import ClipVisualizer

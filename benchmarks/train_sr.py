@@ -26,7 +26,7 @@ from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
-from star_pose.models.sr_targets import masked_psnr
+from star_pose.models.losses.sr_targets import masked_psnr
 
 
 class SuperResolver(BaseModel):

@@ -11,7 +11,7 @@ import cv2
 import pytest
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
-from star_pose.datasets.synthetic import DatasetOptions, SceneOptions, make_dataset
+from star_pose.synthetic import DatasetOptions, SceneOptions, make_dataset
 from tiny_runs import REPO, run_command
 
 # A worker forked from this process (loaders, the synthetic data) would wait for ever for the

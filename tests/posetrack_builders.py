@@ -6,11 +6,11 @@ import pathlib
 
 import numpy as np
 
-from star_pose.evaluation.posetrack_evaluation import evaluate
-from star_pose.evaluation.posetrack_files import parse_ground_truth
-from star_pose.evaluation.posetrack_joints import KEYPOINTS
-from star_pose.evaluation.posetrack_predictions import check_persons, parse_predictions
-from star_pose.evaluation.posetrack_tables import PoseTrackError
+from star_pose.posetrack.evaluate import evaluate
+from star_pose.posetrack.joints import KEYPOINTS
+from star_pose.posetrack.labels import parse_ground_truth
+from star_pose.posetrack.predictions import check_persons, parse_predictions
+from star_pose.posetrack.tables import PoseTrackError
 
 VIDEO = '000001_mpii_test'
 EARS = (3, 4)

@@ -8,7 +8,7 @@ import pytest
 from mmengine.registry import DefaultScope
 
 from posetrack_folder import POSETRACK18, make_posetrack, write_image, write_json
-from star_pose.datasets.check import check_config, config_datasets
+from star_pose.datasets.checks.check_config import check_config, config_datasets
 
 TOOL = pathlib.Path(__file__).parents[1] / 'tools/check_dataset.py'
 

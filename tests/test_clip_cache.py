@@ -12,10 +12,10 @@ from mmengine.config import Config
 
 from clip_samples import build, seed_pipeline, texture, use_mmpose_scope
 from star_pose.datasets import ClipReadError
-from star_pose.datasets.clip_cache import ClipCache, ClipCacheWriter
-from star_pose.datasets.fill_clip_cache import clip_sources, cutter_of, fill_cache
-from star_pose.datasets.person_clip import clip_key
-from star_pose.datasets.person_cutter import CropCutter, PersonCutter
+from star_pose.datasets.cache.clip_cache import ClipCache, ClipCacheWriter
+from star_pose.datasets.cache.fill_clip_cache import clip_sources, cutter_of, fill_cache
+from star_pose.datasets.cache.person_clip import clip_key
+from star_pose.datasets.cache.person_cutter import CropCutter, PersonCutter
 
 META = dict(reach=1.4, codec='jpeg')
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -100,7 +100,7 @@ def test_damage_in_the_file_is_found_when_reading_and_by_verifying(tmp_path):
 
 
 def test_map_grows_with_what_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr('star_pose.datasets.clip_cache._FIRST_MAP_SIZE', 2**16)
+    monkeypatch.setattr('star_pose.datasets.cache.clip_cache._FIRST_MAP_SIZE', 2**16)
     path = str(tmp_path / 'a.lmdb')
     values = {bytes([key]): os.urandom(50_000) for key in range(8)}
     with ClipCacheWriter(path, META) as writer:
@@ -254,7 +254,7 @@ def _fill_and_die(cfg, path):
 
 
 def test_killed_filling_leaves_a_sound_cache_and_goes_on(data, tmp_path, monkeypatch):
-    monkeypatch.setattr('star_pose.datasets.fill_clip_cache._BATCH', 4)
+    monkeypatch.setattr('star_pose.datasets.cache.fill_clip_cache._BATCH', 4)
     path = str(tmp_path / 'train.lmdb')
     process = multiprocessing.get_context('fork').Process(target=_fill_and_die, args=(data, path))
     process.start()

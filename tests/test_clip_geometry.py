@@ -10,7 +10,7 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import KEYPOINT_CODECS
 
 from clip_samples import blob, build, centroid, random_box, sample, texture
-from star_pose.datasets.geometry import (
+from star_pose.datasets.frames.geometry import (
     apply_matrix,
     box_matrix,
     compose,

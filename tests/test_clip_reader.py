@@ -10,8 +10,8 @@ import torch
 
 from clip_samples import build, texture
 from star_pose.datasets import ClipReader, ClipReadError, DataError, video_refs
-from star_pose.datasets.clip_reader import split_ref
-from star_pose.datasets.video_file import VideoFile
+from star_pose.datasets.frames.clip_reader import split_ref
+from star_pose.datasets.frames.video_file import VideoFile
 
 SIZE = (96, 64)
 

@@ -8,7 +8,7 @@ from mmengine.registry import DefaultScope
 from mmpose.registry import DATASETS
 
 from star_pose.datasets import DataNotFoundError
-from star_pose.datasets.check_report import CHECKS
+from star_pose.datasets.checks.report import CHECKS
 
 ROOT = pathlib.Path(__file__).parents[1]
 GUIDE = (ROOT / 'docs/data.md').read_text(encoding='utf-8')

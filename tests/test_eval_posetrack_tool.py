@@ -15,11 +15,11 @@ import pytest
 import posetrack_builders as build
 from posetrack_builders import VIDEO, document, label, pose, prediction, run
 from star_pose.evaluation import PoseTrackMetric
-from star_pose.evaluation.posetrack_evaluation import evaluate
-from star_pose.evaluation.posetrack_files import read_ground_truth
-from star_pose.evaluation.posetrack_pictures import find_worst, plot_curves, save_worst
-from star_pose.evaluation.posetrack_predictions import read_predictions
-from star_pose.evaluation.posetrack_report import (
+from star_pose.posetrack.evaluate import evaluate
+from star_pose.posetrack.labels import read_ground_truth
+from star_pose.posetrack.pictures import find_worst, plot_curves, save_worst
+from star_pose.posetrack.predictions import read_predictions
+from star_pose.posetrack.report import (
     describe,
     joint_table,
     latex_row,

@@ -1,6 +1,6 @@
 import pytest
 
-from star_pose.datasets.frame_lists import FolderIndex, FrameName, build_sequence
+from star_pose.datasets.frames.frame_lists import FolderIndex, FrameName, build_sequence
 
 
 @pytest.mark.parametrize(

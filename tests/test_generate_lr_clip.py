@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from clip_samples import blob, build, random_box, sample, seed_pipeline, texture
-from star_pose.datasets.downsample import METHODS, downsample
+from star_pose.datasets.frames.downsample import METHODS, downsample
 from star_pose.datasets.transforms import ClipMotionBlur, ClipNoise
 
 INPUT_SIZE = (192, 256)

@@ -5,7 +5,7 @@ import torch
 
 from pose_batches import batch, build, losses_of, predict, star_pose
 from star_pose.models import JointMapHead
-from star_pose.models.joint_map_head import joint_distributions
+from star_pose.models.heads.joint_map_head import joint_distributions
 
 STRIDE, SIZE, SIGMA = 4, (6, 8), 1.5  # (w, h) in cells; a frame of 24x32
 KEYPOINTS = torch.tensor([[[9.5, 13.5], [20.0, 3.0]], [[3.0, 30.0], [12.0, 16.0]]])  # N K 2

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from star_pose.models.linear_attention import (
+from star_pose.models.layers.linear_attention import (
     KERNELS,
     NORMALISERS,
     SCOPES,

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from star_pose.models.neighbour_texture import NeighbourTexture
+from star_pose.models.layers.neighbour_texture import NeighbourTexture
 
 
 def make_features(num_frames=4):

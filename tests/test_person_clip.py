@@ -6,10 +6,10 @@ import pytest
 
 from clip_samples import build, random_box, sample, seed_pipeline, texture
 from star_pose.datasets import ClipReadError
-from star_pose.datasets.geometry import apply_matrix
-from star_pose.datasets.person_clip import PersonClip
-from star_pose.datasets.person_cutter import CropCutter, PersonCutter
-from star_pose.datasets.source_view import SourceView
+from star_pose.datasets.cache.person_clip import PersonClip
+from star_pose.datasets.cache.person_cutter import CropCutter, PersonCutter
+from star_pose.datasets.frames.geometry import apply_matrix
+from star_pose.datasets.frames.source_view import SourceView
 
 SIZE = (400, 300)
 

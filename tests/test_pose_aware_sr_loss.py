@@ -15,7 +15,7 @@ from star_pose.models import (
     ScheduledLossWeights,
     UncertaintyLossWeights,
 )
-from star_pose.models.pose_evidence import pose_evidence
+from star_pose.models.losses.pose_evidence import pose_evidence
 
 EPS = 1e-3
 

@@ -5,7 +5,7 @@ import torch
 from mmpose.registry import MODELS
 
 from pose_batches import build, cascade, estimator, heatmap_head, hrnet, resnet, star_pose
-from star_pose.models.pose_handoff import run_stem, run_trunk, stem_layers, stem_target
+from star_pose.models.heads.pose_handoff import run_stem, run_trunk, stem_layers, stem_target
 
 FAMILIES = {
     'hrnet': hrnet(),

@@ -5,9 +5,9 @@ import pytest
 from mmpose.evaluation.functional.nms import oks_iou
 from mmpose.registry import TASK_UTILS
 
-from star_pose.evaluation.posetrack_matching import match_persons
-from star_pose.evaluation.posetrack_mot import joint_mota, sum_counts, tracking_counts
-from star_pose.evaluation.posetrack_tables import FrameTable, PoseTable
+from star_pose.posetrack.matching import match_persons
+from star_pose.posetrack.mot import joint_mota, sum_counts, tracking_counts
+from star_pose.posetrack.tables import FrameTable, PoseTable
 from star_pose.tracking import UNTRACKED, GreedyIoUTracker, PoseTracker, track_videos
 from star_pose.tracking.pose_similarity import box_iou, oks, pose_boxes
 

@@ -7,17 +7,17 @@ import pytest
 
 import posetrack_builders as build
 from posetrack_builders import document, label, pose, prediction, run
-from star_pose.evaluation.posetrack_ap import average_precision, precision_recall
-from star_pose.evaluation.posetrack_evaluation import evaluate
-from star_pose.evaluation.posetrack_files import (
+from star_pose.posetrack.ap import average_precision, precision_recall
+from star_pose.posetrack.evaluate import evaluate
+from star_pose.posetrack.joints import JOINTS, KEYPOINTS, joint_columns
+from star_pose.posetrack.labels import (
     label_version,
     load_documents,
     parse_ground_truth,
     read_ground_truth,
 )
-from star_pose.evaluation.posetrack_joints import JOINTS, KEYPOINTS, joint_columns
-from star_pose.evaluation.posetrack_predictions import parse_predictions, read_predictions
-from star_pose.evaluation.posetrack_tables import PoseTrackError
+from star_pose.posetrack.predictions import parse_predictions, read_predictions
+from star_pose.posetrack.tables import PoseTrackError
 
 CASES = 'posetrack_ap_cases'
 # poseval takes files as the folder lists them, and equal scores rank by that order: here is the

@@ -17,10 +17,10 @@ from torch import nn
 import posetrack_builders as build
 from posetrack_builders import VIDEO, document, label, pose, prediction
 from star_pose.evaluation import PoseTrackMetric, PoseTrackPCKh
-from star_pose.evaluation.posetrack_files import read_ground_truth
-from star_pose.evaluation.posetrack_joints import KEYPOINTS
-from star_pose.evaluation.posetrack_predictions import read_predictions
-from star_pose.evaluation.posetrack_tables import PoseTrackError
+from star_pose.posetrack.joints import KEYPOINTS
+from star_pose.posetrack.labels import read_ground_truth
+from star_pose.posetrack.predictions import read_predictions
+from star_pose.posetrack.tables import PoseTrackError
 
 META = {'dataset_name': 'posetrack18', 'keypoint_id2name': dict(enumerate(KEYPOINTS))}
 CASE = 'posetrack_ap_cases/case4'  # no ties: its AP does not depend on the order of files

@@ -7,9 +7,9 @@ import pytest
 
 import posetrack_builders as build
 from posetrack_builders import VIDEO, document, label, pose, prediction, run
-from star_pose.evaluation.posetrack_files import load_documents, read_ground_truth
-from star_pose.evaluation.posetrack_predictions import read_predictions
-from star_pose.evaluation.posetrack_tables import PoseTrackError
+from star_pose.posetrack.labels import load_documents, read_ground_truth
+from star_pose.posetrack.predictions import read_predictions
+from star_pose.posetrack.tables import PoseTrackError
 
 FRAME = f'images/val/{VIDEO}/000000.jpg'
 

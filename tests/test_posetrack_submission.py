@@ -8,12 +8,12 @@ import pytest
 
 import posetrack_builders as build
 from posetrack_builders import VIDEO, document, label, pose, prediction
-from star_pose.evaluation.posetrack_evaluation import evaluate
-from star_pose.evaluation.posetrack_files import parse_ground_truth, read_ground_truth
-from star_pose.evaluation.posetrack_predictions import parse_predictions, read_predictions
-from star_pose.evaluation.posetrack_submission import write_submission
-from star_pose.evaluation.posetrack_tables import NO_TRACK
-from star_pose.evaluation.posetrack_validation import validate_submission
+from star_pose.posetrack.evaluate import evaluate
+from star_pose.posetrack.labels import parse_ground_truth, read_ground_truth
+from star_pose.posetrack.predictions import parse_predictions, read_predictions
+from star_pose.posetrack.submission import write_submission
+from star_pose.posetrack.tables import NO_TRACK
+from star_pose.posetrack.validation import validate_submission
 
 
 def tables(truth, predicted):

@@ -9,8 +9,9 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from pose_batches import batch, build, cascade, predict, train_step
-from star_pose.models import SRCascadeBackbone, sr_networks
-from star_pose.models.sr_networks import SRNetworkTraits, network_traits, pad_frames
+from star_pose.models import SRCascadeBackbone
+from star_pose.models.backbones import sr_networks
+from star_pose.models.backbones.sr_networks import SRNetworkTraits, network_traits, pad_frames
 
 needs_mmagic = pytest.mark.skipif(
     importlib.util.find_spec('mmagic') is None, reason='mmagic is not installed'

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from star_pose.models import PixelShuffleSRDecoder
-from star_pose.models.sr_decoder import bicubic_upsample
+from star_pose.models.heads.sr_decoder import bicubic_upsample
 
 
 @pytest.fixture

@@ -6,8 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from star_pose.models.position_encoding import LearnedPosition, SinusoidalPosition, build_position
-from star_pose.models.st_transformer import (
+from star_pose.models.layers.position_encoding import (
+    LearnedPosition,
+    SinusoidalPosition,
+    build_position,
+)
+from star_pose.models.layers.st_transformer import (
     ConvFeedForward,
     STTransformer,
     STTransformerBlock,

@@ -27,7 +27,7 @@ from pose_batches import (
     star_pose,
     train_step,
 )
-from star_pose.models.pose_handoff import stem_target
+from star_pose.models.heads.pose_handoff import stem_target
 
 HANDOFFS = ('image', 'residual', 'feature')
 POSE_NETS = {

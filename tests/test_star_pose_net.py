@@ -14,7 +14,7 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from star_pose.models import AdaptiveFusionNeck, STARPoseNet
-from star_pose.models.target_frame import target_index
+from star_pose.models.backbones.target_frame import target_index
 
 
 def make_net(**kwargs):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from xtcocotools.coco import COCO
 
-from star_pose.datasets.synthetic import (
+from star_pose.synthetic import (
     DatasetOptions,
     MotionLibrary,
     Scene,
@@ -20,17 +20,17 @@ from star_pose.datasets.synthetic import (
     list_photographs,
     make_dataset,
 )
-from star_pose.datasets.synthetic import writer as writer_module
-from star_pose.datasets.synthetic.appearance import paint, random_person
-from star_pose.datasets.synthetic.backgrounds import PhotoBackdrop
-from star_pose.datasets.synthetic.body import REGIONS, BodyMesh, Build
-from star_pose.datasets.synthetic.camera import Camera, film
-from star_pose.datasets.synthetic.choreography import choreograph
-from star_pose.datasets.synthetic.labels import annotate_person, ignore_regions, visible_joints
-from star_pose.datasets.synthetic.motions import MOTIONS
-from star_pose.datasets.synthetic.props import Prop
-from star_pose.datasets.synthetic.render import Light, draw, draw_owners, shade, view
-from star_pose.datasets.synthetic.skeleton import (
+from star_pose.synthetic import writer as writer_module
+from star_pose.synthetic.appearance import paint, random_person
+from star_pose.synthetic.backgrounds import PhotoBackdrop
+from star_pose.synthetic.body import REGIONS, BodyMesh, Build
+from star_pose.synthetic.camera import Camera, film
+from star_pose.synthetic.choreography import choreograph
+from star_pose.synthetic.labels import annotate_person, ignore_regions, visible_joints
+from star_pose.synthetic.motions import MOTIONS
+from star_pose.synthetic.props import Prop
+from star_pose.synthetic.render import Light, draw, draw_owners, shade, view
+from star_pose.synthetic.skeleton import (
     CHANNELS,
     JOINTS,
     POSETRACK_JOINTS,

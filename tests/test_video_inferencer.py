@@ -17,7 +17,7 @@ from star_pose.apis.pose_file import PoseDocument
 from star_pose.apis.video_inferencer import VideoInferencer, list_frames
 from star_pose.apis.video_writer import VideoWriter, video_rate
 from star_pose.datasets import DataNotFoundError, LabelError, VideoClipDataset
-from star_pose.datasets.clip_reader import ClipReader
+from star_pose.datasets.frames.clip_reader import ClipReader
 from tiny_runs import run_tool
 
 NAMES = ('before', 'now', 'after')

@@ -15,9 +15,9 @@ from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
 
-from star_pose.datasets.clip_cache import ClipCache, ClipCacheWriter
-from star_pose.datasets.fill_clip_cache import clip_sources, cutter_of, fill_cache
-from star_pose.datasets.person_clip import CODECS
+from star_pose.datasets.cache.clip_cache import ClipCache, ClipCacheWriter
+from star_pose.datasets.cache.fill_clip_cache import clip_sources, cutter_of, fill_cache
+from star_pose.datasets.cache.person_clip import CODECS
 
 CONSOLE = Console(stderr=True)
 

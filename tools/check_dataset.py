@@ -15,8 +15,8 @@ from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
 
-from star_pose.datasets.check import check_config
-from star_pose.datasets.check_report import print_reports
+from star_pose.datasets.checks.check_config import check_config
+from star_pose.datasets.checks.report import print_reports
 from star_pose.engine import entry_point
 
 NEAREST = """\

@@ -4,7 +4,7 @@ import argparse
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from star_pose.datasets.jhmdb_converter import LAYOUT, convert_jhmdb
+from star_pose.datasets.converters.jhmdb import LAYOUT, convert_jhmdb
 from star_pose.engine import entry_point
 
 

@@ -4,7 +4,7 @@ import argparse
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from star_pose.datasets.lspe_converter import LAYOUT, convert_lspe
+from star_pose.datasets.converters.lspe import LAYOUT, convert_lspe
 from star_pose.engine import entry_point
 
 

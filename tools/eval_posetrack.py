@@ -10,12 +10,12 @@ import sys
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from star_pose.evaluation import posetrack_report as tables
-from star_pose.evaluation.posetrack_evaluation import evaluate
-from star_pose.evaluation.posetrack_files import read_ground_truth
-from star_pose.evaluation.posetrack_pictures import plot_curves, save_worst
-from star_pose.evaluation.posetrack_predictions import read_predictions
-from star_pose.evaluation.posetrack_validation import validate_submission
+from star_pose.posetrack import report as tables
+from star_pose.posetrack.evaluate import evaluate
+from star_pose.posetrack.labels import read_ground_truth
+from star_pose.posetrack.pictures import plot_curves, save_worst
+from star_pose.posetrack.predictions import read_predictions
+from star_pose.posetrack.validation import validate_submission
 
 
 def parse_args() -> argparse.Namespace:

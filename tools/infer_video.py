@@ -21,8 +21,8 @@ from star_pose.apis.box_sources import DetectorBoxes, FileBoxes, FixedBoxes, Who
 from star_pose.apis.pose_file import PoseDocument
 from star_pose.apis.video_inferencer import VideoInferencer, list_frames
 from star_pose.apis.video_writer import VideoWriter, video_rate
-from star_pose.datasets.clip_reader import VIDEO_SUFFIXES, split_ref
 from star_pose.datasets.errors import DataNotFoundError
+from star_pose.datasets.frames.clip_reader import VIDEO_SUFFIXES, split_ref
 from star_pose.engine import entry_point
 from star_pose.tracking import PoseTracker
 

@@ -14,7 +14,7 @@ import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
 import cv2
 
-from star_pose.datasets.synthetic import (
+from star_pose.synthetic import (
     DatasetOptions,
     MotionLibrary,
     SceneOptions,

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..datasets.clip_reader import split_ref
 from ..datasets.errors import DataNotFoundError, LabelError
+from ..datasets.frames.clip_reader import split_ref
 
 __all__ = ['DetectorBoxes', 'FileBoxes', 'FixedBoxes', 'WholeFrameBoxes']
 

@@ -11,7 +11,7 @@ from mmcv.cnn import fuse_conv_bn
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from torch import Tensor, nn
 
-from ..models.star_pose_head import STARPoseHead
+from ..models.heads.star_pose_head import STARPoseHead
 
 __all__ = ['DeployedNetwork', 'deploy']
 

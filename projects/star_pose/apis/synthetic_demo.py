@@ -8,8 +8,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from tqdm import tqdm
 
-from ..datasets.synthetic import DatasetOptions, SceneOptions, make_dataset
 from ..engine import ProgressBarHook
+from ..synthetic import DatasetOptions, SceneOptions, make_dataset
 
 __all__ = ['SyntheticDemo']
 

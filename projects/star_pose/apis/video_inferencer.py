@@ -16,8 +16,8 @@ from mmpose.apis import init_model
 from mmpose.registry import TASK_UTILS
 from mmpose.structures import PoseDataSample
 
-from ..datasets.clip_reader import VIDEO_SUFFIXES, ClipReader, video_refs
 from ..datasets.errors import DataNotFoundError, LabelError
+from ..datasets.frames.clip_reader import VIDEO_SUFFIXES, ClipReader, video_refs
 
 __all__ = ['FramePoses', 'VideoInferencer', 'list_frames']
 

@@ -5,12 +5,12 @@ import os.path as osp
 import numpy as np
 from mmengine.logging import MessageHub, print_log
 
-from .detected_boxes import read_detected_persons
 from .errors import DataNotFoundError, LabelError
-from .frame_lists import FolderIndex
-from .label_faults import annotation_fault, num_labelled, serve_coco_metric
-from .label_files import read_labels
-from .label_images import complete_sizes, reject_strays, resolve_paths
+from .frames.frame_lists import FolderIndex
+from .labels.detected_boxes import read_detected_persons
+from .labels.label_faults import annotation_fault, num_labelled, serve_coco_metric
+from .labels.label_files import read_labels
+from .labels.label_images import complete_sizes, reject_strays, resolve_paths
 from .skipping_dataset import SkippingDataset
 
 __all__ = ['BaseClipDataset']

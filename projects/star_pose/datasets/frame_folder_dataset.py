@@ -4,7 +4,7 @@ import collections
 
 from .base_clip_dataset import BaseClipDataset
 from .errors import LabelError
-from .frame_lists import FolderIndex, FrameName, FrameSequence, build_sequence
+from .frames.frame_lists import FolderIndex, FrameName, FrameSequence, build_sequence
 
 __all__ = ['FrameFolderDataset']
 

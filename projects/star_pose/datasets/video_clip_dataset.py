@@ -6,10 +6,10 @@ import os.path as osp
 from mmpose.datasets.datasets import CocoDataset
 from mmpose.registry import DATASETS
 
-from .clip_reader import ClipReader, ClipReadError, split_ref, video_refs
 from .errors import LabelError
 from .frame_folder_dataset import FrameFolderDataset
-from .frame_lists import FolderIndex
+from .frames.clip_reader import ClipReader, ClipReadError, split_ref, video_refs
+from .frames.frame_lists import FolderIndex
 
 __all__ = ['VideoClipDataset']
 

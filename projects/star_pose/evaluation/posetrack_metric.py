@@ -8,12 +8,14 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS, TASK_UTILS
 
-from .posetrack_evaluation import PoseTrackResult, evaluate
-from .posetrack_files import parse_ground_truth, read_ground_truth
-from .posetrack_matching import RULES
-from .posetrack_nms import oks_nms_rows
-from .posetrack_predictions import check_persons
-from .posetrack_report import describe, latex_row, summary_table, video_table, write_json
+from ..posetrack.evaluate import PoseTrackResult, evaluate
+from ..posetrack.labels import parse_ground_truth, read_ground_truth
+from ..posetrack.matching import RULES
+from ..posetrack.nms import oks_nms_rows
+from ..posetrack.predictions import check_persons
+from ..posetrack.report import describe, latex_row, summary_table, video_table, write_json
+from ..posetrack.submission import write_submission
+from ..posetrack.tables import NO_TRACK, FrameTable, PoseTable, PoseTrackError, Problem
 from .posetrack_samples import (
     SCORE_RULES,
     collect_provenance,
@@ -22,8 +24,6 @@ from .posetrack_samples import (
     record_sample,
     unique_records,
 )
-from .posetrack_submission import write_submission
-from .posetrack_tables import NO_TRACK, FrameTable, PoseTable, PoseTrackError, Problem
 
 __all__ = ['PoseTrackMetric']
 

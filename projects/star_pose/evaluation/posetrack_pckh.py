@@ -7,12 +7,12 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
-from .posetrack_ap import mean_labelled
-from .posetrack_files import head_size
-from .posetrack_joints import GROUPS, JOINTS, KEYPOINTS, joint_columns
-from .posetrack_predictions import NOT_FINITE
+from ..posetrack.ap import mean_labelled
+from ..posetrack.joints import GROUPS, JOINTS, KEYPOINTS, joint_columns
+from ..posetrack.labels import head_size
+from ..posetrack.predictions import NOT_FINITE
+from ..posetrack.tables import PoseTrackError, Problem
 from .posetrack_samples import record_sample, unique_records
-from .posetrack_tables import PoseTrackError, Problem
 
 __all__ = ['PoseTrackPCKh']
 

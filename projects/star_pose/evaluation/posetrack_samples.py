@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .posetrack_joints import KEYPOINTS, joint_columns
-from .posetrack_predictions import NOT_FINITE, FrameFinder
-from .posetrack_tables import FrameTable, PoseTable, PoseTrackError, Problem
+from ..posetrack.joints import KEYPOINTS, joint_columns
+from ..posetrack.predictions import NOT_FINITE, FrameFinder
+from ..posetrack.tables import FrameTable, PoseTable, PoseTrackError, Problem
 
 __all__ = [
     'SCORE_RULES',

@@ -1,20 +1,20 @@
 """The networks: front end, fusion, head, losses and cascades, in MMPose's registries."""
 
-from .adaptive_fusion_neck import AdaptiveFusionNeck
-from .frozen_pose_features import FrozenPoseFeatures
-from .joint_map_head import JointMapHead
-from .linear_attention_neck import LinearAttentionNeck
-from .loss_weights import FixedLossWeights, ScheduledLossWeights, UncertaintyLossWeights
-from .pose_aware_sr_loss import PoseAwareSRLoss
-from .pose_clip_data_preprocessor import PoseClipDataPreprocessor
-from .pose_handoff import DirectHandoff, FeatureHandoff, ImageHandoff, ResidualHandoff
-from .softmax_heatmap_head import SoftmaxHeatmapHead
-from .spatial_kl_loss import SpatialKLLoss
-from .sr_cascade_backbone import SRCascadeBackbone
-from .sr_decoder import PixelShuffleSRDecoder
-from .star_pose_head import STARPoseHead
-from .star_pose_net import STARPoseNet
-from .star_pose_sr_net import STARPoseSRNet
+from .backbones.sr_cascade_backbone import SRCascadeBackbone
+from .backbones.star_pose_net import STARPoseNet
+from .backbones.star_pose_sr_net import STARPoseSRNet
+from .data_preprocessor import PoseClipDataPreprocessor
+from .heads.joint_map_head import JointMapHead
+from .heads.pose_handoff import DirectHandoff, FeatureHandoff, ImageHandoff, ResidualHandoff
+from .heads.softmax_heatmap_head import SoftmaxHeatmapHead
+from .heads.sr_decoder import PixelShuffleSRDecoder
+from .heads.star_pose_head import STARPoseHead
+from .losses.frozen_pose_features import FrozenPoseFeatures
+from .losses.loss_weights import FixedLossWeights, ScheduledLossWeights, UncertaintyLossWeights
+from .losses.pose_aware_sr_loss import PoseAwareSRLoss
+from .losses.spatial_kl_loss import SpatialKLLoss
+from .necks.adaptive_fusion_neck import AdaptiveFusionNeck
+from .necks.linear_attention_neck import LinearAttentionNeck
 
 __all__ = [
     'AdaptiveFusionNeck',

@@ -5,8 +5,8 @@ import numpy as np
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.registry import TRANSFORMS
 
-from ..geometry import box_matrix, compose, inside_mask, matrix_scale
-from ..source_view import SourceView
+from ..frames.geometry import box_matrix, compose, inside_mask, matrix_scale
+from ..frames.source_view import SourceView
 
 __all__ = ['ClipAffine']
 

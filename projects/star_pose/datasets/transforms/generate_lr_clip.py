@@ -5,8 +5,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpose.registry import TRANSFORMS
 
-from ..downsample import METHODS, downsample
-from ..geometry import (
+from ..frames.downsample import METHODS, downsample
+from ..frames.geometry import (
     apply_matrix,
     compose,
     inside_mask,

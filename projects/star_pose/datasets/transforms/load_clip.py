@@ -7,10 +7,10 @@ from mmengine.logging import print_log
 from mmpose.datasets.transforms import LoadImage
 from mmpose.registry import TRANSFORMS
 
-from ..clip_cache import ClipCache
-from ..clip_reader import ClipReader, ClipReadError
+from ..cache.clip_cache import ClipCache
+from ..cache.person_clip import clip_key
 from ..errors import FrameSizeError
-from ..person_clip import clip_key
+from ..frames.clip_reader import ClipReader, ClipReadError
 
 __all__ = ['LoadClip']
 

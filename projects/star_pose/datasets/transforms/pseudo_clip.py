@@ -5,7 +5,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpose.registry import TRANSFORMS
 
-from ..geometry import compose, invert
+from ..frames.geometry import compose, invert
 from .random_source import fetch_rng
 
 __all__ = ['PseudoClip']

@@ -4,7 +4,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpose.registry import TRANSFORMS
 
-from ..geometry import inside_mask
+from ..frames.geometry import inside_mask
 from .random_source import fetch_rng
 
 __all__ = ['RandomFrameBorder']

@@ -1,0 +1,186 @@
+"""Cascade: any super-resolution network first, then a pose network, inside MMPose's estimator."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Sequence
+
+import torch
+from mmengine.runner import CheckpointLoader, load_state_dict
+from mmpose.models.backbones.base_backbone import BaseBackbone
+from mmpose.registry import MODELS
+from torch import Tensor
+
+from ..heads.sr_decoder import bicubic_upsample
+from .sr_networks import build_sr_network, network_traits, pad_frames
+from .target_frame import check_target, target_index
+
+__all__ = ['SRCascadeBackbone']
+
+
+@MODELS.register_module()
+class SRCascadeBackbone(BaseBackbone):
+    """Super-resolve a clip's target frame by a network of MMagic, for the pose network behind it.
+
+    Together with ``STARPoseHead(sr_decoder=None, handoff='image')`` it is a cascade that runs
+    through the same estimator, data and metric as STAR-Pose. MMagic's networks work on RGB in [0,
+    1]: the frames are de-normalised and clamped, super-resolved, and normalised again.
+
+    Args:
+        sr: Network, such as ``dict(type='mmagic.BasicVSRNet', ...)``. None: torch's bicubic
+            upsampling of the normalised frame, unclipped, the baseline that STAR-Pose starts from.
+        scale: Upsampling factor; with ``sr=None`` and 1 the LR frame itself is handed on.
+        target: ``'centre'`` or ``'last'``.
+        frames: ``'all'``: a single-frame network super-resolves every frame of the clip, as a
+            cascade over a video does; ``'target'``: the target frame alone. A network over clips
+            always sees all.
+        frozen: Keep the network in eval mode and untrained.
+        checkpoint: Path or URL of the network's weights, published by MMagic (the prefix
+            ``generator.`` of its wrappers is stripped) or of the bare network. They are read in
+            :meth:`init_weights`.
+        mean: What the data preprocessor subtracted, RGB in [0, 255].
+        std: What it divided by.
+        takes: ``'frame'`` or ``'clip'``, for a network that is not known by name.
+        min_side: Smallest side in pixels that the network accepts; smaller frames are padded and
+            the result is cropped. Known for MMagic's.
+        multiple: What the sides must be multiples of; likewise.
+        init_cfg: As :class:`mmengine.model.BaseModule`.
+
+    Raises:
+        ValueError: If an argument is out of range, or ``checkpoint`` is given without ``sr``.
+        ImportError: If MMagic or a compiled operator is missing.
+    """
+
+    def __init__(
+        self,
+        sr: dict | None = None,
+        scale: int = 4,
+        target: str = 'centre',
+        frames: str = 'target',
+        frozen: bool = False,
+        checkpoint: str | None = None,
+        mean: Sequence[float] = (123.675, 116.28, 103.53),
+        std: Sequence[float] = (58.395, 57.12, 57.375),
+        takes: str | None = None,
+        min_side: int | None = None,
+        multiple: int | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if frames not in ('all', 'target'):
+            raise ValueError(f"frames is {frames!r}; it must be 'all' or 'target'")
+        if sr is None and checkpoint is not None:
+            raise ValueError(f'checkpoint={checkpoint!r} is given, but sr=None has no weights')
+        if scale < 1:
+            raise ValueError(f'scale={scale}: it must be at least 1')
+        self.target = check_target(target)
+        self.scale, self.frames, self.frozen = scale, frames, frozen
+        self.checkpoint = checkpoint
+        self.traits = network_traits(str((sr or {}).get('type')), takes, min_side, multiple)
+        self.sr = None if sr is None else build_sr_network(sr)
+        self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
+        if frozen and self.sr is not None:
+            self.sr.requires_grad_(False)
+
+    def init_weights(self) -> None:
+        """Initialise, then load the network's checkpoint.
+
+        Raises:
+            ValueError: If the checkpoint holds none of the network's weights.
+        """
+        first_time = not self.is_init
+        super().init_weights()
+        if self.checkpoint is None or not first_time:
+            return
+        content = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
+        weights = content.get('state_dict', content)
+        weights = {re.sub(r'^(module\.)?generator\.', '', key): weights[key] for key in weights}
+        if not weights.keys() & self.sr.state_dict().keys():
+            raise ValueError(
+                f'checkpoint {self.checkpoint} holds no weight of {type(self.sr).__name__}; '
+                f'its first names are {list(weights)[:3]}'
+            )
+        load_state_dict(self.sr, weights, strict=False)
+
+    def train(self, mode: bool = True) -> SRCascadeBackbone:
+        """Set the mode, but for a frozen network, which stays in eval."""
+        super().train(mode)
+        if self.frozen and self.sr is not None:
+            self.sr.eval()
+        return self
+
+    def _apply(self, fn: Callable, *args, **kwargs) -> SRCascadeBackbone:
+        """Keep a network that calls mmcv's operators in plain layout: they refuse channels-last."""
+        super()._apply(fn, *args, **kwargs)
+        if self.sr is not None and self.traits.needs_ops:
+            for parameter in self.sr.parameters():
+                parameter.data = parameter.data.contiguous()
+        return self
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Super-resolve the target frame.
+
+        Args:
+            x: Clips (N, T, 3, h, w) in time order or images (N, 3, h, w), normalised RGB.
+
+        Returns:
+            tuple: The LR target frame (N, 3, h, w) and the SR frame (N, 3, scale h, scale w),
+            both normalised.
+
+        Raises:
+            ValueError: If the input's shape is not one of these, the network does not upsample by
+                ``scale``, or it returns the centre frame and the target is another.
+        """
+        clip = x.unsqueeze(1) if x.ndim == 4 else x  # (N, T, 3, h, w)
+        if clip.ndim != 5 or clip.shape[2] != 3 or clip.shape[1] < 1:
+            raise ValueError(
+                f'the input has shape {tuple(x.shape)}; it must be (N, T >= 1, 3, h, w) or '
+                '(N, 3, h, w)'
+            )
+        index = target_index(clip.shape[1], self.target)
+        target = clip[:, index]  # (N, 3, h, w)
+        if self.sr is None:
+            return target, bicubic_upsample(target, self.scale)
+        only_target = self.traits.takes == 'frame' and self.frames == 'target'
+        shown, position = (clip[:, index : index + 1], 0) if only_target else (clip, index)
+        return target, self._super_resolve(shown, position)
+
+    def _super_resolve(self, clip: Tensor, index: int) -> Tensor:
+        """Run the network on (N, T, 3, h, w) and return the frame at ``index``: (N, 3, H, W)."""
+        num_clips, num_frames = clip.shape[:2]
+        frames = ((clip * self.std + self.mean) / 255).clamp(0, 1)
+        frames = pad_frames(frames.flatten(0, 1), self.traits)  # (N T, 3, h', w')
+        expected = [side * self.scale for side in frames.shape[-2:]]
+        if self.traits.takes == 'clip':
+            # MMagic's networks call view(), and some write into their input.
+            frames = frames.unflatten(0, (num_clips, num_frames)).contiguous()  # (N, T, 3, h', w')
+        # mmcv's operators have no half precision on a CPU.
+        full = self.traits.needs_ops and frames.device.type == 'cpu'
+        with torch.autocast('cpu', enabled=False) if full else contextlib.nullcontext():
+            images = self.sr(frames)
+        images = images[0] if isinstance(images, tuple) else images  # TDAN adds aligned frames
+        if list(images.shape[-2:]) != expected:
+            raise ValueError(
+                f'{type(self.sr).__name__} made frames of {tuple(images.shape[-2:])} (h, w) where '
+                f'scale={self.scale} asks for {tuple(expected)}'
+            )
+        if self.traits.takes == 'frame':
+            images = images.unflatten(0, (num_clips, num_frames))  # (N T, ...) -> (N, T, 3, H', W')
+        image = self._select(images, index, num_frames)
+        height, width = (side * self.scale for side in clip.shape[-2:])
+        image = image[..., :height, :width]
+        # In bf16, 255 levels and a mean would share 8 bits.
+        return (image.float() * 255 - self.mean) / self.std
+
+    def _select(self, images: Tensor, index: int, num_frames: int) -> Tensor:
+        """Take the target out of all frames (N, T, 3, H, W), or accept the centre (N, 3, H, W)."""
+        if images.ndim == 5:
+            return images[:, index]
+        if index != num_frames // 2:
+            raise ValueError(
+                f'{type(self.sr).__name__} reconstructs the centre frame, but target='
+                f"{self.target!r} is frame {index} of {num_frames}; use target='centre'"
+            )
+        return images

@@ -1,0 +1,316 @@
+"""The head of STAR-Pose: super-resolve the target frame, estimate the pose by any MMPose model."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmpose.models.heads.base_head import BaseHead
+from mmpose.registry import MODELS
+from mmpose.utils.typing import Features, OptSampleList, Predictions, SampleList
+from torch import Tensor, nn
+
+from ..backbones.target_frame import check_target
+from ..losses.frozen_pose_features import relative_error
+from ..losses.sr_targets import denormalise, gather_pose_targets, gather_sr_targets, masked_psnr
+from .head_parts import build_handoff, build_part, build_pose_net
+from .pose_handoff import stem_target
+from .sample_checks import check_normalisation, check_sizes, check_target_frame
+
+__all__ = ['STARPoseHead']
+
+
+@MODELS.register_module()
+class STARPoseHead(BaseHead):
+    """Hand the front end's fused map to a whole pose estimator, supervised by super-resolution.
+
+    The pose network is an ordinary MMPose estimator definition inside the head, so that any model
+    of MMPose moves in unchanged and a published checkpoint loads whole (``init_cfg`` of
+    ``pose_net``). Its data preprocessor is not used, and of its ``test_cfg`` only what the outer
+    one leaves open.
+
+    The super-resolved frame is computed in training; at inference only where the hand-off reads it
+    or ``test_cfg=dict(output_sr=True)`` asks for it, which puts it in ``data_sample.pred_sr``.
+
+    Layer-wise decay rules and MMPose's distiller read the names of a flat estimator and do not fit
+    this nesting.
+
+    Args:
+        pose_net: Definition of an MMPose estimator with a head; None to decode the fused map by
+            ``head``.
+        handoff: ``'image'``, ``'residual'`` or ``'feature'``, or a dict with a registered ``type``.
+            Ignored with ``head``.
+        sr_decoder: Turns the fused map and the LR frame into the SR frame. None: there is no SR
+            frame, or, with ``'image'``, the last map of the input is the SR frame itself (a
+            cascade).
+        sr_loss: Loss between the SR frame and ``gt_sr``, weighing the pose losses too. None: pose
+            losses alone.
+        stem_weight: Weight of one more loss, for the hand-offs that enter behind the stem: the
+            map that enters shall be what the stem sees in the high-resolution frame. The distance
+            is :func:`relative_error`'s, inside the source image. It makes the front end
+            super-resolve in the pose network's own terms; worth it with a trained pose network.
+        aux_head: Supervision of the fused map in training, such as :class:`JointMapHead`: the map
+            must show the joints. Its loss is ``loss_aux``.
+        head: A pose head that decodes the fused map directly; exactly one of it and ``pose_net``.
+        target: ``'centre'`` or ``'last'``: the frame that the backbone reconstructs; compared with
+            the samples' ``target_idx``.
+        in_channels: Channels C of the fused map.
+        scale: From the LR frame to the pose network's input. 1: the pose network reads the LR
+            frame, and its codec alone speaks of high-resolution pixels.
+        init_cfg: As :class:`mmengine.model.BaseModule`.
+
+    Raises:
+        ValueError: If the parts contradict each other; the message says which and what to change.
+        TypeError: If ``pose_net`` is not an estimator with backbone and head.
+    """
+
+    def __init__(
+        self,
+        pose_net: dict | None = None,
+        handoff: str | dict = 'residual',
+        sr_decoder: dict | None = None,
+        sr_loss: dict | None = None,
+        stem_weight: float = 0.0,
+        aux_head: dict | None = None,
+        head: dict | None = None,
+        target: str = 'centre',
+        in_channels: int = 64,
+        scale: int = 4,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if (pose_net is None) == (head is None):
+            raise ValueError(
+                'give exactly one of `pose_net` (a whole estimator) and `head` (a head alone)'
+            )
+        self.target = check_target(target)
+        self.in_channels = in_channels
+        self.scale = scale
+        self.pose_net = None if pose_net is None else build_pose_net(pose_net)
+        self.head = None if head is None else MODELS.build(head)
+        self.handoff = build_handoff('direct' if pose_net is None else handoff, in_channels, scale)
+        self.handoff.bind(self.pose_net)
+        self.sr_decoder = build_part('sr_decoder', sr_decoder, in_channels=in_channels, scale=scale)
+        self.sr_loss = None if sr_loss is None else MODELS.build(sr_loss)
+        self.stem_weight = stem_weight
+        self.aux_head = build_part('aux_head', aux_head, in_channels=in_channels)
+        self._check_sr_parts()
+
+    def _check_sr_parts(self) -> None:
+        """Refuse an SR loss without a frame, and a decoder that nothing would train."""
+        name = type(self.handoff).__name__
+        has_frame = self.handoff.needs_sr or self.sr_decoder is not None
+        if self.sr_loss is not None and not has_frame:
+            raise ValueError(
+                f'sr_loss needs a frame, but {name} makes none: set sr_decoder or drop sr_loss'
+            )
+        if self.stem_weight < 0 or (self.stem_weight and not self.handoff.has_stem):
+            raise ValueError(
+                f'stem_weight={self.stem_weight}: it must not be negative, and 0 with {name}, '
+                'which does not enter behind the stem; sr_loss.feature compares frames'
+            )
+        if self.sr_decoder is not None and self.sr_loss is None and not self.handoff.needs_sr:
+            raise ValueError(
+                f'nothing would train sr_decoder: {name} does not read its frame and sr_loss is '
+                'None; set sr_loss or drop sr_decoder'
+            )
+
+    @property
+    def pose_head(self) -> nn.Module:
+        """The head that turns features into keypoints."""
+        return self.head if self.pose_net is None else self.pose_net.head
+
+    @property
+    def decoder(self) -> object:
+        """The codec of the pose head."""
+        return self.pose_head.decoder
+
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+        """Return the pose head's raw output (heatmaps, SimCC vectors or coordinates).
+
+        Args:
+            feats: The LR target frame (N, 3, h, w) first and the fused map (N, C, h, w) last.
+        """
+        sr = self.super_resolve(feats) if self.handoff.needs_sr else None
+        pose_feats = self._pose_features(self.enter(feats, sr))
+        with _full_precision(feats[-1]):
+            return self.pose_head(pose_feats)
+
+    def super_resolve(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Return the SR target frame (N, 3, H, W), normalised and unclipped.
+
+        Raises:
+            ValueError: If there is no decoder and the last map is no RGB frame either.
+        """
+        if self.sr_decoder is not None:
+            return self.sr_decoder(feats[-1], feats[0])
+        if feats[-1].shape[1] != 3 or not self.handoff.needs_sr:
+            raise ValueError(
+                'no SR frame: sr_decoder is None and the last map has shape '
+                f'{tuple(feats[-1].shape)}; set sr_decoder, or use SRCascadeBackbone with the '
+                'image hand-off'
+            )
+        return feats[-1]
+
+    def predict(
+        self, feats: Features, batch_data_samples: OptSampleList, test_cfg: dict | None = None
+    ) -> Predictions:
+        """Predict keypoints, as the pose head would on its own features.
+
+        Args:
+            feats: As :meth:`forward`; with ``flip_test`` a list of two such tuples, plain and
+                flipped.
+            batch_data_samples: N samples; with ``output_sr`` each receives ``pred_sr``.
+            test_cfg: The outer estimator's; it goes before the pose network's own.
+
+        Returns:
+            What the pose head's ``predict`` returns: keypoints in HR-input pixels.
+
+        Raises:
+            ValueError: If the samples contradict ``target`` or the sizes.
+        """
+        test_cfg = test_cfg or {}
+        flip_test = test_cfg.get('flip_test', False)
+        views = list(feats) if flip_test else [feats]
+        self.check_samples(views[0], batch_data_samples)
+        output_sr = test_cfg.get('output_sr', False)
+        pose_feats = []
+        for index, view in enumerate(views):
+            wanted = self.handoff.needs_sr or (output_sr and index == 0)
+            sr = self.super_resolve(view) if wanted else None
+            if output_sr and index == 0:
+                _add_pred_sr(sr, batch_data_samples)
+            pose_feats.append(self._pose_features(self.enter(view, sr)))
+        inner = {} if self.pose_net is None else self.pose_net.test_cfg
+        test_cfg = {**inner, **test_cfg, 'flip_test': flip_test}
+        with _full_precision(views[0][-1]):
+            return self.pose_head.predict(
+                pose_feats if flip_test else pose_feats[0], batch_data_samples, test_cfg=test_cfg
+            )
+
+    def loss(
+        self,
+        feats: tuple[Tensor, ...],
+        batch_data_samples: SampleList,
+        train_cfg: dict | None = None,
+    ) -> dict[str, Tensor]:
+        """Compute the pose head's losses and the super-resolution losses.
+
+        Args:
+            feats: As :meth:`forward`.
+            batch_data_samples: N samples with the pose head's labels; those with ``gt_sr``
+                supervise the SR frame, the others decode it with weight 0.
+            train_cfg: The outer estimator's.
+
+        Returns:
+            dict[str, Tensor]: The pose head's entries, ``loss_sr_*``, and ``psnr`` in dB, to be
+            logged.
+
+        Raises:
+            ValueError: If the samples contradict ``target`` or the sizes.
+        """
+        self.check_samples(feats, batch_data_samples)
+        needs_sr = self.handoff.needs_sr or self.sr_loss is not None
+        sr = self.super_resolve(feats) if needs_sr else None
+        entering = self.enter(feats, sr)
+        pose_feats = self._pose_features(entering)
+        inner = {} if self.pose_net is None else self.pose_net.train_cfg
+        with _full_precision(feats[-1]):
+            losses = self.pose_head.loss(
+                pose_feats, batch_data_samples, train_cfg={**inner, **(train_cfg or {})}
+            )
+            if self.sr_loss is not None:
+                losses = self._sr_losses(sr.float(), batch_data_samples, losses)
+        if self.stem_weight:
+            losses['loss_sr_stem'] = self.stem_loss(entering, batch_data_samples)
+        if self.aux_head is not None:
+            joints = gather_pose_targets(batch_data_samples, feats[-1].device)
+            losses['loss_aux'] = self.aux_head.loss(feats[-1], *joints, self.scale)
+        return losses
+
+    def check_samples(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:
+        """Compare the maps and the samples with what the model was built for.
+
+        Raises:
+            ValueError: If channels, target frame, sizes or normalisation disagree.
+        """
+        if feats[-1].shape[1] != self.in_channels:
+            raise ValueError(
+                f'the last map has shape {tuple(feats[-1].shape)}, but the head has '
+                f'in_channels={self.in_channels}; make it the channels of the neck or backbone'
+            )
+        if not samples:
+            return
+        check_target_frame(samples, self.target)
+        check_sizes(samples, feats[0], self.scale, getattr(self.decoder, 'input_size', None))
+        if self.pose_net is not None:
+            check_normalisation(samples, self.pose_net.data_preprocessor)
+
+    def enter(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> Tensor:
+        """Return what enters the pose network.
+
+        Args:
+            feats: As :meth:`forward`.
+            sr: The SR frame, for a hand-off that reads it.
+        """
+        return self.handoff.enter(self.pose_net, feats[0], feats[-1], sr)
+
+    def _pose_features(self, entering: Tensor) -> tuple[Tensor, ...]:
+        """Return the levels that the pose head reads, in fp32: several heads call NumPy on them."""
+        return _to_float(self.handoff.run(self.pose_net, entering))
+
+    def stem_loss(self, entering: Tensor, samples: SampleList) -> Tensor:
+        """Compare the map that enters with what the stem sees in the high-resolution frame.
+
+        Args:
+            entering: (N, 64, h, w), of a hand-off that has a stem.
+            samples: N samples; those without ``gt_sr`` count as 0.
+
+        Returns:
+            Tensor: The weighted mean of :func:`relative_error`, a scalar.
+        """
+        size = (4 * side for side in entering.shape[-2:])
+        like = entering.new_zeros(len(entering), 3, *size, dtype=torch.float32)
+        hr, mask, weight = gather_sr_targets(samples, like)
+        target = stem_target(self.pose_net.backbone, hr * mask)
+        # A cell counts by its share inside the source image: (N, 1, H, W) -> (N, 1, h, w)
+        inside = F.adaptive_avg_pool2d(mask.float(), target.shape[-2:])
+        error = relative_error(entering.float(), target.float(), inside)  # (N,)
+        return self.stem_weight * (error * weight.float()).mean()
+
+    def _sr_losses(
+        self, sr: Tensor, samples: SampleList, pose_losses: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        hr, mask, weight = gather_sr_targets(samples, sr)
+        keypoints, visible = gather_pose_targets(samples, sr.device)
+        losses = self.sr_loss(
+            sr,
+            hr,
+            keypoints,
+            visible,
+            mask,
+            skeleton=samples[0].metainfo.get('skeleton_links'),
+            sample_weight=weight,
+            pose_losses=pose_losses,
+        )
+        psnr = masked_psnr(sr.detach(), hr, mask, samples)
+        return losses if psnr is None else {**losses, 'psnr': psnr}
+
+
+def _full_precision(like: Tensor) -> torch.autocast:
+    """Switch autocast off: SimCC and other heads fail on bf16, and losses lose digits in it."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def _to_float(feats: Tensor | tuple | list) -> Tensor | tuple:
+    """Cast features, nested as necks return them, to fp32."""
+    if isinstance(feats, Tensor):
+        return feats.float()
+    return tuple(_to_float(feat) for feat in feats)
+
+
+def _add_pred_sr(sr: Tensor, samples: SampleList) -> None:
+    """Put the SR frame, RGB in [0, 255], into every sample."""
+    for frame, sample in zip(sr.detach(), samples, strict=True):
+        image = denormalise(frame.float(), sample.metainfo.get('img_norm_cfg'))
+        sample.pred_sr = PixelData(img=image.clamp(0, 255))
