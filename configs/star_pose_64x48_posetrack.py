@@ -136,6 +136,7 @@ default_hooks = dict(
         type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='posetrack/AP',
         rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    checkpoint_fit=dict(type='CheckpointFitHook'),
     visualization=dict(type='ClipVisualizationHook', enable=False))
 custom_hooks = [dict(type='SyncBuffersHook'), dict(type='SkipSummaryHook')]
 

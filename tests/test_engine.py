@@ -205,11 +205,6 @@ def test_a_missing_config_is_named():
         entry_point.load_config(_arguments())
 
 
-def test_a_missing_checkpoint_is_named():
-    with pytest.raises(DataNotFoundError, match=r'checkpoint not found: gone\.pth'):
-        entry_point.check_checkpoint('gone.pth')
-
-
 def test_a_fault_of_the_data_ends_with_its_text_and_code_1(capsys):
     with pytest.raises(SystemExit) as caught, entry_point.readable_errors():
         raise LabelError('labels.json: annotation 7: bbox has no area')

@@ -17,11 +17,11 @@ import prelude  # noqa: F401  (before the package: it decides whose code runs)
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader, get_state_dict
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
 
 import star_pose
+from star_pose.checkpoint import CheckpointError, check_fit, read_checkpoint, select_weights
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,24 +35,21 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def shipped(state: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> dict:
+def shipped(weights: dict[str, torch.Tensor], names: list[str]) -> dict[str, torch.Tensor]:
     """Select the model's own tensors and halve them.
 
     Raises:
-        ValueError: If one is missing, of another shape, or not finite in half precision.
+        CheckpointError: If a value is not finite in half precision.
     """
-    weights = {}
-    for name, like in wanted.items():
-        if name not in state or state[name].shape != like.shape:
-            found = tuple(state[name].shape) if name in state else 'nothing'
-            raise ValueError(f'{name}: the checkpoint holds {found}, not {tuple(like.shape)}')
-        value = state[name]
+    halved = {}
+    for name in names:
+        value = weights[name]
         if value.is_floating_point() and 'running_' not in name:
             value = value.half()
         if not value.isfinite().all():
-            raise ValueError(f'{name}: some values are not finite in {value.dtype}')
-        weights[name] = value.clone()
-    return weights
+            raise CheckpointError(f'{name}: some values are not finite in {value.dtype}')
+        halved[name] = value.clone()
+    return halved
 
 
 def main() -> None:
@@ -61,11 +58,12 @@ def main() -> None:
     config = Config.fromfile(args.config)
     init_default_scope(config.get('default_scope', 'mmpose'))
     model = MODELS.build(config.model)
-    state = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')['state_dict']
     try:
-        weights = shipped(state, get_state_dict(model))
-    except ValueError as error:
-        sys.exit(f'{args.checkpoint} does not fit {args.config}: {error}')
+        weights = select_weights(read_checkpoint(args.checkpoint), model, args.checkpoint)
+        check_fit(model, weights, args.checkpoint)
+        weights = shipped(weights, [name for name in model.state_dict() if name in weights])
+    except CheckpointError as error:
+        sys.exit(f'{error} ({args.config})')
     dataset = DATASETS.get(config.test_dataloader.dataset.type)
     meta = {
         'config': pathlib.Path(args.config).name,

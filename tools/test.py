@@ -6,6 +6,7 @@ import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
 from mmengine.runner import Runner
 
+from star_pose.checkpoint import read_checkpoint
 from star_pose.engine import entry_point
 
 
@@ -33,7 +34,7 @@ def main() -> None:
             evaluator = cfg.test_evaluator
             evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
             cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
-        entry_point.check_checkpoint(args.checkpoint)
+        read_checkpoint(args.checkpoint)  # now, not after the data set is read
         entry_point.check_data(cfg, ('test',))
         runner = Runner.from_cfg(cfg)
         if args.out:

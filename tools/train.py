@@ -6,6 +6,7 @@ import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
 from mmengine.runner import Runner
 
+from star_pose.checkpoint import read_checkpoint
 from star_pose.engine import entry_point
 
 
@@ -46,6 +47,8 @@ def main() -> None:
         if args.resume:
             cfg.resume = True
             cfg.load_from = None if args.resume == 'auto' else args.resume
+        if cfg.get('load_from'):
+            read_checkpoint(cfg.load_from)  # now, not after the data sets are read
         entry_point.check_data(cfg, ('train', 'val'))
         Runner.from_cfg(cfg).train()
 

@@ -13,6 +13,7 @@ from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmpose.registry import DATASETS
 
+from ..checkpoint import CheckpointError
 from ..datasets.base_clip_dataset import BaseClipDataset
 from ..datasets.errors import DataError, DataNotFoundError
 
@@ -20,7 +21,6 @@ __all__ = [
     'SaveMetricsHook',
     'add_common_arguments',
     'apply_common_arguments',
-    'check_checkpoint',
     'check_data',
     'load_config',
     'merge_options',
@@ -37,11 +37,11 @@ def readable_errors() -> Iterator[None]:
     other error keeps its traceback.
 
     Raises:
-        SystemExit: With code 1, for a ``DataError``.
+        SystemExit: With code 1, for a ``DataError`` or a ``CheckpointError``.
     """
     try:
         yield
-    except DataError as error:
+    except (DataError, CheckpointError) as error:
         if int(os.environ.get('RANK', 0)) == 0:
             print(f'\n{error}', file=sys.stderr, flush=True)
         sys.exit(1)
@@ -111,6 +111,7 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
+    cfg.setdefault('default_hooks', {})['checkpoint_fit'] = dict(type='CheckpointFitHook')
     name = osp.splitext(osp.basename(args.config))[0]
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -184,21 +185,6 @@ def use_mixed_precision(cfg: Config) -> None:
     else:
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
-
-
-def check_checkpoint(path: str) -> None:
-    """Look for a checkpoint before anything is built.
-
-    Args:
-        path: A path; an address is left to MMEngine.
-
-    Raises:
-        DataNotFoundError: There is no such file.
-    """
-    if '://' not in path and not osp.isfile(path):
-        raise DataNotFoundError.describe(
-            'checkpoint', path, remedies=('train one: python tools/train.py CONFIG',)
-        )
 
 
 def check_data(cfg: Config, splits: tuple[str, ...]) -> None:

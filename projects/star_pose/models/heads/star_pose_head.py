@@ -116,6 +116,12 @@ class STARPoseHead(BaseHead):
             )
 
     @property
+    def optional_parts(self) -> tuple[str, ...]:
+        """Parts for training alone: a checkpoint may lack them, or hold more than are here."""
+        training = ('sr_loss', 'aux_head')
+        return training if self.handoff.needs_sr else (*training, 'sr_decoder')
+
+    @property
     def pose_head(self) -> nn.Module:
         """The head that turns features into keypoints."""
         return self.head if self.pose_net is None else self.pose_net.head
