@@ -9,7 +9,7 @@ import posetrack_builders as build
 from posetrack_builders import document, label, pose, prediction, run
 from star_pose.posetrack.ap import average_precision, precision_recall
 from star_pose.posetrack.evaluate import evaluate
-from star_pose.posetrack.joints import JOINTS, KEYPOINTS, joint_columns
+from star_pose.posetrack.joints import JOINTS, KEYPOINTS, ROWS
 from star_pose.posetrack.labels import (
     label_version,
     load_documents,
@@ -228,7 +228,7 @@ def test_merged_file_and_folder_give_the_same(shared_data, tmp_path):
 
 
 def to_annolist(content, with_scores):
-    columns = joint_columns(KEYPOINTS)
+    columns = list(ROWS)
     frames = []
     for image in content['images']:
         rects = []

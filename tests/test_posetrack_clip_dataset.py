@@ -5,7 +5,7 @@ import pytest
 
 from posetrack_folder import JOINTS, POSETRACK18, make_posetrack, person, write_json
 from star_pose.datasets import DataNotFoundError, LabelError, PoseTrackClipDataset
-from star_pose.datasets.posetrack_clip_dataset import label_version
+from star_pose.posetrack.labels import name_of_labels
 
 
 def names(frames):
@@ -196,7 +196,7 @@ def test_posetrack17_annolist_is_read_with_its_joints_and_head_box(tmp_path):
     ],
 )
 def test_label_version_is_recognised_by_its_numbers(sequences, frames, expected):
-    assert label_version(sequences, frames) == expected
+    assert name_of_labels(sequences, frames) == expected
 
 
 def test_description_counts_what_was_loaded(tmp_path):

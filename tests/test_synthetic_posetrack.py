@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from xtcocotools.coco import COCO
 
+from star_pose.posetrack.joints import KEYPOINTS
 from star_pose.synthetic import (
     DatasetOptions,
     MotionLibrary,
@@ -30,13 +31,7 @@ from star_pose.synthetic.labels import annotate_person, ignore_regions, visible_
 from star_pose.synthetic.motions import MOTIONS
 from star_pose.synthetic.props import Prop
 from star_pose.synthetic.render import Light, draw, draw_owners, shade, view
-from star_pose.synthetic.skeleton import (
-    CHANNELS,
-    JOINTS,
-    POSETRACK_JOINTS,
-    forward_kinematics,
-    joint_index,
-)
+from star_pose.synthetic.skeleton import CHANNELS, JOINTS, forward_kinematics, joint_index
 
 ROOT = pathlib.Path(__file__).parents[1]
 FPS = 30.0
@@ -475,7 +470,7 @@ def look(joints, props=()):
     scene = view(surfaces, 0, camera)
     owners = draw_owners(scene, camera.size)
     _, labelled = visible_joints(joints, 0, mesh.region, scene, owners, camera, 1.7)
-    return {n for n, seen in zip(POSETRACK_JOINTS, labelled, strict=True) if seen}
+    return {n for n, seen in zip(KEYPOINTS, labelled, strict=True) if seen}
 
 
 def board(low, high, z):
@@ -485,17 +480,17 @@ def board(low, high, z):
 
 
 def test_a_person_in_full_view_is_labelled_completely():
-    assert look(pose('stand', 2)[0]) == set(POSETRACK_JOINTS)
+    assert look(pose('stand', 2)[0]) == set(KEYPOINTS)
 
 
 def test_a_board_hides_the_joints_behind_it_and_only_those():
     joints = pose('stand', 2)[0]
     in_front = look(joints, [board((-1, 0.0), (1, 0.65), 1.0)])
-    assert set(POSETRACK_JOINTS) - in_front == {
+    assert set(KEYPOINTS) - in_front == {
         'left_knee', 'right_knee', 'left_ankle', 'right_ankle',
     }  # fmt: skip
     behind = look(joints, [board((-1, 0.0), (1, 0.65), -1.0)])
-    assert behind == set(POSETRACK_JOINTS)
+    assert behind == set(KEYPOINTS)
 
 
 def test_from_behind_the_face_is_not_labelled_but_the_limbs_are():

@@ -3,33 +3,12 @@
 from mmpose.datasets.datasets import PoseTrack18Dataset
 from mmpose.registry import DATASETS
 
+from ..posetrack.labels import name_of_labels
 from .frame_folder_dataset import FrameFolderDataset
 
-__all__ = ['PoseTrackClipDataset', 'label_version']
-
-# (sequences, labelled frames) of the validation sets whose versions get mixed up in publications
-_KNOWN_LABEL_SETS = {(74, 3902): 'PoseTrack18 val v0.2', (170, 8923): 'PoseTrack18 val v0.45'}
+__all__ = ['PoseTrackClipDataset']
 
 _NAMING = {8: 'PoseTrack17', 6: 'PoseTrack18 or 21'}
-
-
-def label_version(num_sequences: int, num_labelled: int) -> str:
-    """Name the label set by its size.
-
-    Args:
-        num_sequences: Number of videos.
-        num_labelled: Number of labelled frames.
-
-    Returns:
-        The version, what it resembles, or that it is none of the known ones.
-    """
-    exact = _KNOWN_LABEL_SETS.get((num_sequences, num_labelled))
-    if exact:
-        return exact
-    for (sequences, frames), name in _KNOWN_LABEL_SETS.items():
-        if sequences == num_sequences:
-            return f'like {name}, which has {frames} labelled frames'
-    return 'no known label version'
 
 
 @DATASETS.register_module()
@@ -69,7 +48,7 @@ data_root/
 
     def describe(self) -> str:
         """What was loaded, with the label version and the naming."""
-        version = label_version(self.counts['sequences'], self.counts['labelled frames'])
+        version = name_of_labels(self.counts['sequences'], self.counts['labelled frames'])
         digits = sorted({name.digits for name in self.frame_names.values()})
         form = ', '.join(f'{d} digits ({_NAMING.get(d, "unknown naming")})' for d in digits)
         return f'{super().describe()}; label set: {version}; frame names: {form}'

@@ -8,10 +8,10 @@ from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
 from ..posetrack.ap import mean_labelled
-from ..posetrack.joints import GROUPS, JOINTS, KEYPOINTS, joint_columns
+from ..posetrack.joints import GROUPS, JOINTS, KEYPOINTS
 from ..posetrack.labels import head_size
 from ..posetrack.predictions import NOT_FINITE
-from ..posetrack.tables import PoseTrackError, Problem
+from ..posetrack.tables import PoseTrackError, Problem, joint_columns
 from .posetrack_samples import record_sample, unique_records
 
 __all__ = ['PoseTrackPCKh']

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..posetrack.joints import KEYPOINTS, joint_columns
+from ..posetrack.joints import KEYPOINTS
 from ..posetrack.predictions import NOT_FINITE, FrameFinder
-from ..posetrack.tables import FrameTable, PoseTable, PoseTrackError, Problem
+from ..posetrack.tables import FrameTable, PoseTable, PoseTrackError, Problem, joint_columns
 
 __all__ = [
     'SCORE_RULES',

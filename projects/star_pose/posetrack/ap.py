@@ -4,10 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .joints import group_means
+from .joints import GROUPS, JOINTS
 from .matching import Matching
 
-__all__ = ['AveragePrecision', 'average_precision', 'joint_ap', 'mean_labelled', 'precision_recall']
+__all__ = [
+    'AveragePrecision',
+    'average_precision',
+    'group_means',
+    'joint_ap',
+    'mean_labelled',
+    'precision_recall',
+]
 
 # The score of a joint that has none: it ranks behind every other.
 LOWEST_SCORE = -9999.0
@@ -40,6 +47,23 @@ def mean_labelled(values: np.ndarray) -> float:
     values = np.asarray(values, dtype=np.float64)
     labelled = values[~np.isnan(values)]
     return float(labelled.mean()) if len(labelled) else float('nan')
+
+
+def group_means(values: np.ndarray) -> dict[str, float]:
+    """Average joints to the seven columns of the field's tables.
+
+    A column with an unlabelled joint (NaN) is NaN, as poseval prints it.
+
+    Args:
+        values: One value a joint, in the order of ``JOINTS``, (15,).
+
+    Returns:
+        The mean of each column of ``GROUPS``.
+    """
+    return {
+        group: float(np.mean([values[JOINTS.index(joint)] for joint in joints]))
+        for group, joints in GROUPS.items()
+    }
 
 
 def precision_recall(

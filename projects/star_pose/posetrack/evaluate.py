@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .ap import AveragePrecision, joint_ap, mean_labelled
-from .joints import JOINTS, group_means
+from .ap import AveragePrecision, group_means, joint_ap, mean_labelled
+from .joints import JOINTS
 from .labels import label_version
 from .matching import Matching, match_persons
 from .mot import TrackingScores, joint_mota, sum_counts, tracking_counts

@@ -1,10 +1,6 @@
-"""The joints of PoseTrack: names, the order of the evaluated fifteen, the columns of tables."""
+"""The joints of PoseTrack: names, orders, limbs, and the columns of the field's tables."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
-__all__ = ['GROUPS', 'JOINTS', 'KEYPOINTS', 'LIMBS', 'group_means', 'joint_columns']
+__all__ = ['CATEGORY', 'GROUPS', 'JOINTS', 'KEYPOINTS', 'LIMBS', 'ROWS']
 
 # The order of the annotations. Ears are in the files and are never labelled.
 KEYPOINTS = (
@@ -13,13 +9,16 @@ KEYPOINTS = (
     'right_knee', 'left_ankle', 'right_ankle',
 )  # fmt: skip
 
-# The order in which poseval reports, so that results can be compared value by value. Its 'neck' is
+# The order in which poseval reports, which is PoseTrack17's numbering of joints too. Its 'neck' is
 # the annotations' 'head_bottom'.
 JOINTS = (
     'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle', 'right_wrist',
     'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow', 'left_wrist', 'neck', 'nose',
     'head_top',
 )  # fmt: skip
+
+# Where each of JOINTS stands in KEYPOINTS.
+ROWS = tuple(KEYPOINTS.index('head_bottom' if joint == 'neck' else joint) for joint in JOINTS)
 
 GROUPS = {
     'Head': ('head_top', 'neck', 'nose'),
@@ -44,41 +43,11 @@ LIMBS = tuple(
     )
 )  # fmt: skip
 
-
-def joint_columns(names: Sequence[str]) -> np.ndarray:
-    """Find the evaluated joints among the keypoints of a file or a model.
-
-    Args:
-        names: The K keypoint names, in order.
-
-    Returns:
-        The index in ``names`` of each of the 15 joints of ``JOINTS``, (15,).
-
-    Raises:
-        ValueError: When a joint is missing.
-    """
-    places = {'neck' if name == 'head_bottom' else name: i for i, name in enumerate(names)}
-    missing = [joint for joint in JOINTS if joint not in places]
-    if missing:
-        raise ValueError(
-            f'keypoint names {list(names)} lack {missing}: PoseTrack is evaluated on 15 joints '
-            f'({", ".join(KEYPOINTS)} without the ears)'
-        )
-    return np.array([places[joint] for joint in JOINTS])
-
-
-def group_means(values: np.ndarray) -> dict[str, float]:
-    """Average joints to the seven columns of the field's tables.
-
-    A column with an unlabelled joint (NaN) is NaN, as poseval prints it.
-
-    Args:
-        values: One value a joint, in the order of ``JOINTS``, (15,).
-
-    Returns:
-        The mean of each column of ``GROUPS``.
-    """
-    return {
-        group: float(np.mean([values[JOINTS.index(joint)] for joint in joints]))
-        for group, joints in GROUPS.items()
-    }
+# The one category of a label file, as the releases have it; its skeleton counts from 1.
+CATEGORY = {
+    'supercategory': 'person', 'id': 1, 'name': 'person', 'keypoints': list(KEYPOINTS),
+    'skeleton': [
+        [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
+        [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7],
+    ],
+}  # fmt: skip

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets.posetrack_clip_dataset import label_version as name_of_labels
 from .annolist import annolist_to_document
-from .joints import KEYPOINTS, joint_columns
-from .tables import NO_TRACK, FrameTable, PoseTable, PoseTrackError, Problem
+from .joints import KEYPOINTS
+from .tables import NO_TRACK, FrameTable, PoseTable, PoseTrackError, Problem, joint_columns
 
 __all__ = [
     'all_finite',
@@ -21,6 +20,7 @@ __all__ = [
     'keypoint_array',
     'label_version',
     'load_documents',
+    'name_of_labels',
     'parse_ground_truth',
     'read_ground_truth',
 ]
@@ -29,6 +29,9 @@ __all__ = [
 HEAD_FACTOR = 0.6
 
 ORDERS = ('folder', 'name')
+
+# (sequences, labelled frames) of the validation sets whose versions get mixed up.
+LABEL_SETS = {(74, 3902): 'PoseTrack18 val v0.2', (170, 8923): 'PoseTrack18 val v0.45'}
 
 STYLES = {8: 'PoseTrack17 (8 digits)', 6: 'PoseTrack18/21 (6 digits)'}
 
@@ -65,7 +68,7 @@ def load_documents(path: str | Path, order: str = 'folder') -> list[tuple[str, d
         except ValueError as error:
             raise ValueError(f'{file} is not a json file: {error}') from error
         if isinstance(content, dict) and 'annolist' in content:
-            content = annolist_to_document(content)
+            content = annolist_to_document(content, file.name)
         documents.append((file.stem, content))
     return documents
 
@@ -268,6 +271,16 @@ def label(ann: dict) -> str:
     """Name a person in an error message."""
     parts = [f'{key} {ann[key]}' for key in ('id', 'track_id') if key in ann]
     return f'({", ".join(parts)})' if parts else '(no id)'
+
+
+def name_of_labels(num_sequences: int, num_labelled: int) -> str:
+    """Name the label set of this size, or the one it resembles."""
+    if exact := LABEL_SETS.get((num_sequences, num_labelled)):
+        return exact
+    for (sequences, frames), name in LABEL_SETS.items():
+        if sequences == num_sequences:
+            return f'like {name}, which has {frames} labelled frames'
+    return 'no known label version'
 
 
 def label_version(frames: FrameTable) -> str:

@@ -6,23 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .joints import KEYPOINTS, joint_columns
+from .joints import CATEGORY, KEYPOINTS, ROWS
 from .tables import NO_TRACK, FrameTable, PoseTable
 
 __all__ = ['write_submission']
-
-# In the numbering of the annotations, which counts from 1.
-SKELETON = [
-    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
-    [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7],
-]  # fmt: skip
-CATEGORY = {
-    'supercategory': 'person',
-    'id': 1,
-    'name': 'person',
-    'keypoints': list(KEYPOINTS),
-    'skeleton': SKELETON,
-}
 
 
 def write_submission(
@@ -82,7 +69,7 @@ def video_document(frames: FrameTable, video: int, persons: PoseTable) -> dict:
         }
         for row in rows
     ]
-    columns = joint_columns(KEYPOINTS)
+    columns = list(ROWS)
     keypoints = np.zeros((len(persons), len(KEYPOINTS), 3))
     keypoints[:, columns, :2] = persons.points
     # Ears keep the flag 0: absent, as in the labels.

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-__all__ = ['NO_TRACK', 'FrameTable', 'PoseTable', 'PoseTrackError', 'Problem']
+from .joints import JOINTS, KEYPOINTS
+
+__all__ = ['NO_TRACK', 'FrameTable', 'PoseTable', 'PoseTrackError', 'Problem', 'joint_columns']
 
 NO_TRACK = -1
 
@@ -162,3 +164,25 @@ class PoseTable:
             names=np.array([str(i) for i in range(number)] if names is None else names, object),
         )
         return table.take(np.argsort(table.frame, kind='stable'))
+
+
+def joint_columns(names: Sequence[str]) -> np.ndarray:
+    """Find the evaluated joints among the keypoints of a file or a model.
+
+    Args:
+        names: The K keypoint names, in order.
+
+    Returns:
+        The index in ``names`` of each of the 15 joints of ``JOINTS``, (15,).
+
+    Raises:
+        ValueError: When a joint is missing.
+    """
+    places = {'neck' if name == 'head_bottom' else name: i for i, name in enumerate(names)}
+    missing = [joint for joint in JOINTS if joint not in places]
+    if missing:
+        raise ValueError(
+            f'keypoint names {list(names)} lack {missing}: PoseTrack is evaluated on 15 joints '
+            f'({", ".join(KEYPOINTS)} without the ears)'
+        )
+    return np.array([places[joint] for joint in JOINTS])

@@ -6,7 +6,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from .skeleton import POSETRACK_JOINTS
+from ..posetrack.joints import KEYPOINTS
 
 __all__ = ['contact_sheet', 'draw_labels']
 
@@ -35,7 +35,7 @@ def draw_labels(image: np.ndarray, annotations: list[dict], ignore_x, ignore_y) 
         points = np.array(entry['keypoints'], float).reshape(-1, 3)  # (17, 3)
         at = {
             name: tuple(np.rint(p[:2]).astype(int).tolist())
-            for name, p in zip(POSETRACK_JOINTS, points, strict=True)
+            for name, p in zip(KEYPOINTS, points, strict=True)
             if p[2] > 0
         }
         for a, b in _BONES:

@@ -9,10 +9,11 @@ person's own body covers. Shoulders, hips and the ends of the head are placed th
 import cv2
 import numpy as np
 
+from ..posetrack.joints import KEYPOINTS
 from .body import REGIONS
 from .camera import Camera
 from .render import SurfaceView
-from .skeleton import POSETRACK_JOINTS, joint_index
+from .skeleton import joint_index
 
 __all__ = ['annotate_person', 'detect_person', 'head_box', 'ignore_regions', 'visible_joints']
 
@@ -30,7 +31,7 @@ _OWN = {
 def _hiders() -> dict[str, tuple[np.ndarray, float]]:
     """By joint: which of `REGIONS` can hide it, (R,) bool, and the distance of `_OWN`."""
     table = {}
-    for name in POSETRACK_JOINTS:
+    for name in KEYPOINTS:
         side, _, part = name.rpartition('_')
         if part in _OWN:
             parts, gap = _OWN[part]
@@ -65,11 +66,11 @@ def visible_joints(
     Returns:
         Pixels (17, 2) in PoseTrack's order, and whether each is labelled, (17,).
     """
-    index = joint_index(*POSETRACK_JOINTS)
+    index = joint_index(*KEYPOINTS)
     pixels, depth = camera.project(joints[index].astype(np.float64))
     h, w = owners.shape
     labelled = np.zeros(len(index), bool)
-    for k, name in enumerate(POSETRACK_JOINTS):
+    for k, name in enumerate(KEYPOINTS):
         x, y = pixels[k]
         if depth[k] < 0.2 or not (0 <= x <= w - 1 and 0 <= y <= h - 1):
             continue
@@ -151,7 +152,7 @@ def annotate_person(
     """
     labelled = labelled.copy()
     if not ears:
-        labelled[[POSETRACK_JOINTS.index(name) for name in _EARS]] = False
+        labelled[[KEYPOINTS.index(name) for name in _EARS]] = False
     if labelled.sum() < _PERSON_JOINTS:
         return None
     keypoints = []

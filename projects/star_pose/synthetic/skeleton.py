@@ -7,20 +7,13 @@ capture, so that everything after this module knows positions only.
 
 import numpy as np
 
-__all__ = ['CHANNELS', 'JOINTS', 'POSETRACK_JOINTS', 'forward_kinematics', 'joint_index']
+__all__ = ['CHANNELS', 'JOINTS', 'forward_kinematics', 'joint_index']
 
 JOINTS = (
     'pelvis', 'spine', 'chest', 'neck', 'head_bottom', 'head_top', 'nose', 'left_ear', 'right_ear',
     'left_shoulder', 'right_shoulder', 'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist',
     'left_hand', 'right_hand', 'left_hip', 'right_hip', 'left_knee', 'right_knee', 'left_ankle',
     'right_ankle', 'left_toe', 'right_toe', 'left_heel', 'right_heel',
-)  # fmt: skip
-
-#: The 17 keypoints of PoseTrack18, in the order of its files.
-POSETRACK_JOINTS = (
-    'nose', 'head_bottom', 'head_top', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder',
-    'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee',
-    'right_knee', 'left_ankle', 'right_ankle',
 )  # fmt: skip
 
 _SIDED = (

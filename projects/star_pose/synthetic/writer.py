@@ -10,22 +10,13 @@ import shutil
 import cv2
 import numpy as np
 
+from ..posetrack.joints import CATEGORY
 from .scene import Frame, Scene, SceneOptions
-from .skeleton import POSETRACK_JOINTS
 
 __all__ = ['DatasetOptions', 'labelled_frames', 'make_dataset']
 
 _MARK = 'synthetic_posetrack.json'
 _MAX_FRAMES = 10000  # PoseTrack's image ids have four digits for the frame
-# Joint numbers start at 1; the list stands so in PoseTrack18's files.
-_SKELETON = [
-    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
-    [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7],
-]  # fmt: skip
-_CATEGORIES = [{
-    'supercategory': 'person', 'id': 1, 'name': 'person', 'keypoints': list(POSETRACK_JOINTS),
-    'skeleton': _SKELETON,
-}]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +104,7 @@ def _write_video(root: str, options: DatasetOptions, index: int) -> dict:
             'ignore_regions_x': frame.ignore_x, 'id': ids[number], 'width': w, 'height': h,
             'mask_file': f'mask/{relative}',
         })  # fmt: skip
-    labels = {'categories': _CATEGORIES, 'images': images, 'annotations': annotations}
+    labels = {'categories': [CATEGORY], 'images': images, 'annotations': annotations}
     _write_json(base / 'annotations' / split / f'{name}.json', labels)
     return {**labels, 'detections': detections}
 
@@ -240,7 +231,7 @@ def _write_merged(root, options, results) -> dict[str, dict[str, int]]:
     for split, wanted in (('train', True), ('val', False)):
         chosen = [r for i, r in enumerate(results) if _name(options, i)[2] is wanted]
         merged = {
-            'categories': _CATEGORIES,
+            'categories': [CATEGORY],
             'images': [image for r in chosen for image in r['images']],
             'annotations': [entry for r in chosen for entry in r['annotations']],
         }

@@ -4,8 +4,9 @@ import json
 import os
 import os.path as osp
 
+from ...posetrack.annolist import annolist_to_document
+from ...posetrack.tables import PoseTrackError
 from ..errors import LabelError
-from .posetrack17_labels import annolist_to_coco
 
 __all__ = ['read_json', 'read_labels']
 
@@ -67,7 +68,10 @@ def read_labels(path: str) -> dict:
 def _normalise(labels, file: str) -> dict:
     """Check one file's structure and unify the variants of the field names."""
     if isinstance(labels, dict) and 'annolist' in labels:
-        labels = annolist_to_coco(labels, file)
+        try:
+            labels = annolist_to_document(labels, file)
+        except PoseTrackError as error:
+            raise LabelError(str(error)) from error
     if not isinstance(labels, dict):
         raise LabelError(
             f'{file} holds a {type(labels).__name__}, not a COCO-form dict with "images" and '
