@@ -21,6 +21,7 @@ from star_pose.apis.box_sources import DetectorBoxes, FileBoxes, FixedBoxes, Who
 from star_pose.apis.pose_file import PoseDocument
 from star_pose.apis.video_inferencer import VideoInferencer, list_frames
 from star_pose.apis.video_writer import VideoWriter, video_rate
+from star_pose.checkpoint import read_checkpoint
 from star_pose.datasets.errors import DataNotFoundError
 from star_pose.datasets.frames.clip_reader import VIDEO_SUFFIXES, split_ref
 from star_pose.engine import entry_point
@@ -119,7 +120,7 @@ def infer(args: argparse.Namespace) -> PoseDocument:
     rate = args.rate or (video_rate(path) if position is not None else None) or DEFAULT_RATE
     device = args.device or get_device()
     boxes = choose_boxes(args, frames, device)
-    entry_point.check_checkpoint(args.checkpoint)
+    read_checkpoint(args.checkpoint)
     if not osp.isfile(args.config):
         raise DataNotFoundError.describe('config', args.config)
     cfg = Config.fromfile(args.config)
