@@ -16,6 +16,7 @@ from posetrack_folder import (
     write_json,
 )
 from star_pose.datasets import (
+    ClipReadError,
     DataError,
     DataNotFoundError,
     LabelError,
@@ -313,5 +314,5 @@ def test_unreadable_image_without_a_size_in_the_labels_raises(tmp_path):
     make_posetrack(tmp_path, videos=('000001_test',))
     edit(tmp_path, lambda d: [i.pop('width') for i in d['images']])
     (tmp_path / 'images/val/000001_test/000000.jpg').write_bytes(b'')
-    with pytest.raises(LabelError, match=r'000000\.jpg cannot be read as an image'):
+    with pytest.raises(ClipReadError, match=r'000000\.jpg is an empty file'):
         load(tmp_path)

@@ -1,6 +1,7 @@
 """The one place where frames are read: images, and frames of video files named ``path.mp4#12``."""
 
 import collections
+import io
 import os
 import re
 from collections.abc import Sequence
@@ -9,18 +10,31 @@ from typing import ClassVar
 import mmcv
 import mmengine.fileio as fileio
 import numpy as np
+from PIL import ExifTags, Image
 
 from ..errors import DataError
-from .video_file import VideoFile
+from .video_file import MAX_PIXELS, VideoFile
 
-__all__ = ['ClipReadError', 'ClipReader', 'split_ref', 'video_refs']
+__all__ = [
+    'IMAGE_SUFFIXES',
+    'VIDEO_SUFFIXES',
+    'ClipReadError',
+    'ClipReader',
+    'image_size',
+    'split_ref',
+    'video_refs',
+    'video_times',
+]
 
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.ts')
 _VIDEO_REF = re.compile(
     rf'(?P<path>.+({"|".join(map(re.escape, VIDEO_SUFFIXES))}))#(?P<frame>\d+)', re.IGNORECASE
 )
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
-_PNG_START, _PNG_END = b'\x89PNG', b'IEND'
+# A marker of a JPEG with a length, or its end: coded data has stuffed 0xFF and restarts only
+_JPEG_MARKER = re.compile(rb'\xff[^\x00\xd0-\xd7\xff]', re.DOTALL)
+_JPEG_START, _JPEG_END = b'\xff\xd8\xff', 0xD9
+_PNG_START = b'\x89PNG\r\n\x1a\n'
 
 
 class ClipReadError(DataError, OSError):
@@ -51,10 +65,35 @@ def video_refs(path: str) -> list[str]:
     Raises:
         ClipReadError: The video cannot be read.
     """
+    return [f'{path}#{index}' for index in range(len(video_times(path)))]
+
+
+def video_times(path: str) -> tuple[float, ...]:
+    """When each frame of a video file is shown, in seconds after the first.
+
+    Raises:
+        ClipReadError: The video cannot be read.
+    """
     try:
-        return [f'{path}#{index}' for index in range(len(VideoFile(path)))]
+        return VideoFile(path).times
     except (OSError, ValueError) as error:
         raise ClipReadError(str(error)) from error
+
+
+def image_size(path: str) -> tuple[int, int]:
+    """Size (w, h) of an image file as :class:`ClipReader` gives it, from its header if that does.
+
+    Raises:
+        ClipReadError: The image cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+                return image.size
+    except Exception:  # Pillow raises types of its own; the reader says what is wrong
+        pass
+    height, width = ClipReader(cache_mb=0).read(path).shape[:2]
+    return width, height
 
 
 class ClipReader:
@@ -158,7 +197,7 @@ class ClipReader:
             content = fileio.get(path, backend_args=self.backend_args)
         except OSError as error:
             raise ClipReadError(f'cannot read frame {path}: {error}') from error
-        fault = _truncation(content)
+        fault = _image_fault(content)
         if fault:
             raise ClipReadError(f'frame {path} is {fault} ({len(content)} bytes)')
         try:
@@ -187,19 +226,50 @@ def split_ref_order(ref: str) -> tuple[str, int]:
     return path, -1 if index is None else index
 
 
-def _truncation(content: bytes) -> str:
-    """Say how an image file is cut short; an empty string when it is not, or not known.
+def _image_fault(content: bytes) -> str:
+    """Say what keeps an image file from being decoded; an empty string when nothing known does.
 
     Decoders fill what is missing of a JPEG with grey and only print a warning, which would be a
-    silent wrong sample. In a whole JPEG an end marker follows the last scan; a thumbnail's end
-    marker lies before it, and the coded data itself can hold neither marker.
+    silent wrong sample. What follows the picture's own end, such as the film of a motion photo, is
+    no fault.
     """
     if not content:
         return 'an empty file'
-    if content.startswith(_JPEG_START) and content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN):
+    if content.startswith(_JPEG_START) and not _jpeg_ends(content):
         return 'a truncated JPEG'
-    if content.startswith(_JPEG_START) and _JPEG_SCAN not in content:
-        return 'a truncated JPEG'
-    if content.startswith(_PNG_START) and _PNG_END not in content[-64:]:
+    if content.startswith(_PNG_START) and not _png_ends(content):
         return 'a truncated PNG'
+    try:
+        with Image.open(io.BytesIO(content)) as header:
+            size, turned = header.size, False
+            if header.format == 'WEBP':
+                turned = header.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    except Image.DecompressionBombError as error:
+        return f'too large: {error}'
+    except Exception:  # not every format is Pillow's; what is no image, the decoder will say
+        return ''
+    if size[0] * size[1] > MAX_PIXELS:
+        return f'too large: {size[0]}x{size[1]} of at most {MAX_PIXELS} pixels'
+    if turned:
+        return 'a WebP with an EXIF orientation, which decoders do not follow: turn the image'
     return ''
+
+
+def _jpeg_ends(content: bytes) -> bool:
+    """Whether the end marker is reached, by the lengths of all segments before it."""
+    position = 2
+    while (marker := _JPEG_MARKER.search(content, position)) is not None:
+        if content[marker.end() - 1] == _JPEG_END:
+            return True
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], 'big')
+    return False
+
+
+def _png_ends(content: bytes) -> bool:
+    """Whether the chunk IEND is reached by the lengths of all chunks before."""
+    position = len(_PNG_START)
+    while position + 12 <= len(content):
+        if content[position + 4 : position + 8] == b'IEND':
+            return True
+        position += 12 + int.from_bytes(content[position : position + 4], 'big')
+    return False

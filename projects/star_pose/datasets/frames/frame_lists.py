@@ -5,10 +5,11 @@ import os
 import os.path as osp
 import re
 
+from .clip_reader import IMAGE_SUFFIXES
+
 __all__ = ['FolderIndex', 'FrameName', 'FrameSequence', 'build_sequence']
 
 _NUMBERED = re.compile(r'(?P<prefix>.*?)(?P<number>\d+)')
-_IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ class FolderIndex:
         """The image file names in a folder; empty when the folder is not there."""
         if folder not in self._names:
             names = os.listdir(folder) if osp.isdir(folder) else []
-            self._names[folder] = {n for n in names if n.lower().endswith(_IMAGE_SUFFIXES)}
+            self._names[folder] = {n for n in names if n.lower().endswith(IMAGE_SUFFIXES)}
         return self._names[folder]
 
     def has(self, path: str) -> bool:

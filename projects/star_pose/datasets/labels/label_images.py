@@ -2,9 +2,8 @@
 
 import os.path as osp
 
-from PIL import Image
-
 from ..errors import LabelError
+from ..frames.clip_reader import ClipReadError, image_size
 from ..skip_policy import SkipPolicy
 
 __all__ = ['complete_sizes', 'reject_strays', 'resolve_paths']
@@ -55,11 +54,9 @@ def complete_sizes(images: list[dict], skips: SkipPolicy) -> list[dict]:
             key = image.get('sequence', image['img_path'])
             try:
                 if key not in sizes:
-                    with Image.open(image['img_path']) as opened:
-                        sizes[key] = opened.size
-            except OSError as error:
-                fault = f'{image["img_path"]} cannot be read as an image: {error}'
-                skips.reject_label(LabelError(fault), 'unreadable files')
+                    sizes[key] = image_size(image['img_path'])
+            except ClipReadError as error:
+                skips.reject_label(error, 'unreadable files')
                 continue
             image['width'], image['height'] = sizes[key]
         usable.append(image)
