@@ -38,9 +38,7 @@ VARIANTS = {
     'stem_channels=64': dict(stem_channels=64),
     'token_stride=2': dict(token_stride=2),
     'depth=6': dict(depth=6),
-    'temporal_kernel=3': dict(temporal_kernel=3),
     'num_neighbours=0': dict(num_neighbours=0),
-    'attention=factorised': dict(attention='factorised'),
     'kernel=softmax': dict(kernel='softmax'),
     'T=1': {},
 }

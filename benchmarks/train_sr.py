@@ -7,9 +7,6 @@ loss is the L1 distance to the high-resolution crop inside the source image, as 
 (Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017). The
 weights are saved under the names that they have in the whole model, so that ``accuracy.py
 --load-from`` finds them.
-
-With ``--load-from``, a trained pose network, and the config's ``stem_weight``, the hand-off is
-trained too: to what the network's stem, held constant, sees in the high-resolution crop.
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
-from star_pose.models.losses.sr_targets import masked_psnr
+from star_pose.models.data_samples import masked_psnr
 
 
 class SuperResolver(BaseModel):
@@ -45,9 +42,8 @@ class SuperResolver(BaseModel):
         self.backbone, self.head = whole.backbone, whole.head
         self.neck = whole.neck if whole.with_neck else None
         self.head.requires_grad_(False)
-        for part in (self.head.sr_decoder, self.head.handoff):
-            if part is not None:
-                part.requires_grad_(True)
+        if self.head.sr_decoder is not None:
+            self.head.sr_decoder.requires_grad_(True)
         std = torch.tensor(model.data_preprocessor.std) / 255
         self.register_buffer('std', std.view(3, 1, 1), persistent=False)
 
@@ -65,11 +61,8 @@ class SuperResolver(BaseModel):
         hr = torch.stack([sample.gt_sr.img for sample in data_samples])
         mask = torch.stack([sample.gt_sr.mask for sample in data_samples]).float()
         error = ((sr - hr) * self.std).abs() * mask
-        losses = {'loss': error.sum() / (3 * mask.sum()).clamp(min=1)}
-        if self.head.stem_weight:
-            entering = self.head.enter(feats, None)
-            losses['loss_stem'] = self.head.stem_loss(entering, data_samples)
-        return {**losses, 'psnr': masked_psnr(sr.detach(), hr, mask, data_samples)}
+        loss = error.sum() / (3 * mask.sum()).clamp(min=1)
+        return {'loss': loss, 'psnr': masked_psnr(sr.detach(), hr, mask, data_samples)}
 
     def trained(self) -> dict[str, torch.Tensor]:
         """Return the state of what was trained."""
@@ -105,9 +98,7 @@ def main() -> None:
         num_frames=steps['SampleClipFrames']['num_frames'],
     )
     net = SuperResolver(config.model)
-    if args.load_from is None:
-        net.head.stem_weight = 0.0  # a random stem sees nothing worth learning
-    else:
+    if args.load_from is not None:
         load_parts(net, args.load_from)
     runner = Runner(
         net.to(memory_format=torch.channels_last),

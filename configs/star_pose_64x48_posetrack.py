@@ -54,7 +54,7 @@ model = dict(
         # divergence about 4: these weights let all pull alike at the start.
         sr_loss=dict(
             type='PoseAwareSRLoss',
-            weights=dict(type='FixedLossWeights', pixel=0.005, structure=0.005)),
+            weights=dict(pixel=0.005, structure=0.005)),
         aux_head=dict(
             type='JointMapHead', in_channels=64, num_keypoints=num_keypoints, loss_weight=3e-4)),
     # shift_heatmap: UDP's flip is exact without the shift.

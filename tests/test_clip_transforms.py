@@ -9,7 +9,7 @@ from mmpose.datasets.transforms import PhotometricDistortion
 from clip_samples import NUM_KEYPOINTS, build, random_box, sample, seed_pipeline, texture
 from star_pose.datasets.frames.geometry import apply_matrix, invert
 from star_pose.datasets.transforms.random_source import fetch_rng
-from star_pose.models.backbones.target_frame import target_index
+from star_pose.models.data_samples import target_index
 
 SIZE = (120, 100)
 

@@ -28,9 +28,7 @@ def target_maps() -> torch.Tensor:
 def test_a_joint_is_spread_as_a_gaussian_over_the_cells():
     expected = torch.zeros(2, 2, 8, 6)
     for n, k, y, x in torch.cartesian_prod(*map(torch.arange, expected.shape)).tolist():
-        # The cell's centre in pixels of the frame: the two grids have their edges in common.
-        centre = torch.tensor([4 * x + 1.5, 4 * y + 1.5])
-        squared = (centre - KEYPOINTS[n, k]).square().sum() / STRIDE**2
+        squared = (torch.tensor([4.0 * x, 4.0 * y]) - KEYPOINTS[n, k]).square().sum() / STRIDE**2
         expected[n, k, y, x] = torch.exp(-squared / (2 * SIGMA**2))
     expected /= expected.sum((2, 3), keepdim=True)
     torch.testing.assert_close(target_maps(), expected)

@@ -48,7 +48,7 @@ def test_every_place_sees_every_other():
 
 
 def test_every_parameter_gets_a_gradient_after_two_optimiser_steps():
-    neck = make_neck(position='learned')
+    neck = make_neck()
     optimiser = torch.optim.SGD(neck.parameters(), lr=0.1)
     x, goal = torch.randn(2, 2, 12, 6, 5, generator=torch.Generator().manual_seed(1))
     for _ in range(3):

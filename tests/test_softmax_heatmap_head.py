@@ -104,8 +104,23 @@ def test_a_negative_weight_is_refused():
         None,
         {'type': 'MegviiHeatmap', 'input_size': (48, 64), 'heatmap_size': (12, 16),
          'kernel_size': 5},
+        {'type': 'UDPHeatmap', 'input_size': (48, 64), 'heatmap_size': (12, 16),
+         'heatmap_type': 'combined'},
+        {'type': 'SPR', 'input_size': (48, 64), 'heatmap_size': (12, 16), 'sigma': 1.5},
     ],
 )  # fmt: skip
-def test_a_codec_without_gaussians_is_refused(decoder):
-    with pytest.raises(ValueError, match='must be a codec of Gaussian heatmaps'):
+def test_a_codec_that_is_not_one_gaussian_a_joint_is_refused(decoder):
+    with pytest.raises(ValueError, match='must be a codec of one Gaussian heatmap a joint'):
         SoftmaxHeatmapHead(3, 3, deconv_out_channels=None, decoder=decoder)
+
+
+def test_scores_stay_within_one_and_the_peak_in_its_place_however_sharp_the_map():
+    logits = 100 * right_logits()
+    heatmaps = transparent_head()((logits,)).detach()
+    assert heatmaps.amax() <= 1
+    assert heatmaps.min() >= 0
+    assert torch.equal(heatmaps.flatten(2).argmax(-1), logits.flatten(2).argmax(-1))
+    sharp = logits.flatten(2).softmax(-1)
+    # Neighbours keep their share of the peak.
+    shares = heatmaps.flatten(2) / heatmaps.flatten(2).amax(-1, keepdim=True)
+    torch.testing.assert_close(shares, sharp / sharp.amax(-1, keepdim=True))

@@ -2,7 +2,6 @@
 
 import copy
 import io
-import itertools
 
 import numpy as np
 import onnxruntime
@@ -14,7 +13,7 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from star_pose.models import AdaptiveFusionNeck, STARPoseNet
-from star_pose.models.backbones.target_frame import target_index
+from star_pose.models.data_samples import target_index
 
 
 def make_net(**kwargs):
@@ -58,7 +57,7 @@ def test_odd_sizes_are_padded_by_their_border_and_cropped_back(token_stride):
 
 @pytest.mark.parametrize('num_frames', [1, 2, 5, 8])
 def test_any_length_goes_through_the_same_weights(num_frames):
-    net = make_net(position='learned')
+    net = make_net()
     frame, transformer, _ = net(make_clip(num_frames))
     assert torch.equal(frame, make_clip(num_frames)[:, num_frames // 2])
     assert torch.isfinite(transformer).all()
@@ -125,32 +124,12 @@ def test_all_frames_at_once_are_a_batch_whose_target_equals_the_centres():
         torch.testing.assert_close(all_frames.unflatten(0, (2, 5))[:, 2], one)
 
 
-@pytest.mark.parametrize('kwargs', [{}, dict(attention='factorised', num_neighbours=4)])
-def test_permuting_the_other_with_their_positions_leaves_the_maps(kwargs):
-    net = make_net(**kwargs).double()
-    clip = make_clip(5).double()
-    order = torch.tensor([4, 0, 2, 1, 3])
-    offsets = torch.arange(5) - 2
-    for found, expected in zip(net(clip[:, order], offsets[order]), net(clip), strict=True):
-        torch.testing.assert_close(found, expected)
-
-
-def test_what_a_causal_net_computed_stays_valid_when_the_next_frame_comes():
-    net = make_net(target='last', causal=True, temporal_kernel=3)
-    every = copy.deepcopy(net)
-    every.target = 'all'
-    clip = make_clip(4)
-    of_longer = [x.unflatten(0, (2, 4)) for x in every(clip)]
-    for num_frames in (1, 2, 3, 4):
-        for found, longer in zip(net(clip[:, :num_frames]), of_longer, strict=True):
-            torch.testing.assert_close(found, longer[:, num_frames - 1])
-
-
 @pytest.mark.parametrize(
     ('kernel', 'normaliser'),
     [
-        *itertools.product(('leaky_relu', 'relu', 'elu1'), ('absolute', 'shift', 'inline')),
+        ('leaky_relu', 'absolute'),
         ('leaky_relu', 'naive'),
+        ('relu', 'naive'),
         ('softmax', 'absolute'),
     ],
 )
@@ -183,11 +162,10 @@ def test_autocast_gives_about_what_fp32_gives_and_trains(dtype):
     'kwargs',
     [
         {},
-        dict(attention='factorised', position='learned', temporal_kernel=3),
         dict(kernel='softmax'),
-        dict(normaliser='inline', target='last', causal=True),
-        dict(normaliser='shift', target='all'),
-        dict(kernel='relu', token_stride=4),
+        dict(normaliser='naive', target='last'),
+        dict(target='all'),
+        dict(kernel='relu', token_stride=2),
     ],
 )
 def test_every_parameter_gets_a_gradient_after_two_optimiser_steps(kwargs):
@@ -222,16 +200,6 @@ def test_it_learns_from_other_frames_what_the_target_does_not_show():
         optimiser.step()
         errors.append(loss.item())
     assert np.mean(errors[-5:]) < 0.3 * np.mean(errors[:5])
-
-
-def test_checkpointing_equals_plain_training():
-    plain = make_front_end()
-    saving = copy.deepcopy(plain)
-    saving[0].transformer.with_cp = True
-    for front in (plain, saving):
-        front(make_clip())[1].square().sum().backward()
-    for one, other in zip(plain.parameters(), saving.parameters(), strict=True):
-        assert torch.equal(one.grad, other.grad)
 
 
 def test_same_seed_gives_the_same_training_step():
@@ -269,9 +237,7 @@ def test_forward_writes_nothing_on_the_modules():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'kwargs', [{}, dict(attention='factorised', temporal_kernel=3, num_neighbours=0)]
-)
+@pytest.mark.parametrize('kwargs', [{}, dict(num_neighbours=0)])
 def test_compiles_without_a_graph_break_for_training(kwargs):
     front = make_front_end(depth=1, **kwargs)
     compiled = torch.compile(copy.deepcopy(front), fullgraph=True, backend='aot_eager')
@@ -284,13 +250,7 @@ def test_compiles_without_a_graph_break_for_training(kwargs):
         torch.testing.assert_close(one.grad, other.grad, atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    'kwargs',
-    [
-        {},
-        dict(attention='factorised', target='last', causal=True, temporal_kernel=3),
-    ],
-)
+@pytest.mark.parametrize('kwargs', [{}, dict(target='last')])
 @pytest.mark.filterwarnings('ignore')
 def test_onnx_export_equals_torch_for_other_batch_sizes(kwargs):
     front = make_front_end(**kwargs).eval()
@@ -324,22 +284,17 @@ def test_builds_from_the_registry_with_the_width_of_a_pose_stem():
 @pytest.mark.parametrize(
     ('shape', 'message'),
     [
-        ((2, 3, 24), r'\(2, 3, 24\).*\(N, T, C, h, w\)'),
+        ((2, 3, 24), r'\(2, 3, 24\).*\(N, T >= 1, 3, h, w\)'),
         ((1, 2, 3, 3, 24, 20), r'must be a batch of clips'),
-        ((2, 0, 3, 24, 20), r'no frame'),
-        ((2, 3, 4, 24, 20), r'4 channels.*in_channels is 3'),
-        ((2, 1, 24, 20), r'1 channels'),
-        ((2, 3, 3, 24, 15), r'15x24.*min_side=16'),
+        ((2, 0, 3, 24, 20), r'\(2, 0, 3, 24, 20\).*T >= 1'),
+        ((2, 3, 4, 24, 20), r'\(2, 3, 4, 24, 20\).*3, h, w'),
+        ((2, 1, 24, 20), r'\(2, 1, 24, 20\).*3, h, w'),
+        ((2, 3, 3, 24, 15), r'15x24.*at least 16'),
     ],
 )
 def test_wrong_inputs_are_refused_with_what_is_allowed(shape, message):
     with pytest.raises(ValueError, match=message):
         make_net()(torch.zeros(shape))
-
-
-def test_offsets_of_other_than_the_clips_frames_are_refused():
-    with pytest.raises(ValueError, match=r'shape \(2,\).*3 frames'):
-        make_net()(make_clip(3), torch.tensor([-1, 0]))
 
 
 @pytest.mark.parametrize(
@@ -348,7 +303,6 @@ def test_offsets_of_other_than_the_clips_frames_are_refused():
         (dict(kernel='tanh'), "kernel is 'tanh'"),
         (dict(normaliser='l2'), "normaliser is 'l2'"),
         (dict(target='first'), "target is 'first'.*centre"),
-        (dict(causal=True), "causal needs target='last'; target is 'centre'"),
         (dict(token_stride=0), 'token_stride is 0'),
         (dict(num_neighbours=-1), 'num_neighbours is -1'),
         (dict(num_heads=5), 'num_heads is 5'),

@@ -41,7 +41,7 @@ model = dict(
         # SimCC's loss is about 10 times the frame's.
         sr_loss=dict(
             type='PoseAwareSRLoss',
-            weights=dict(type='FixedLossWeights', pixel=0.1, structure=0.1))),
+            weights=dict(pixel=0.1, structure=0.1))),
     test_cfg=dict(flip_test=True))
 
 dataset_type = 'CocoDataset'

@@ -1,4 +1,23 @@
-"""The networks: front end, fusion, head, losses and cascades, in MMPose's registries."""
+"""The networks: front end, fusion, head, losses and cascades, in MMPose's registries.
+
+Letters of shapes, here and in every file below:
+
+=========  ====================================================================================
+``N T``    clips of a batch, frames of a clip
+``C``      channels of a feature map; ``B`` branches that are fused
+``h w``    rows and columns of the low-resolution (LR) frame, and of the maps of its size
+``H W``    rows and columns of the high-resolution (HR) frame, ``scale`` times as many
+``L d``    tokens of a frame, channels of an attention head
+``K``      joints; keypoints are (N, K, 2), x first, in pixels of the HR frame
+``c s S``  channels of the stem, pixels between tokens, frames that the CNN branch sees
+=========  ====================================================================================
+
+Sizes in arguments are (w, h). Frames are normalised RGB where nothing else is said.
+
+Grids: the centre of HR pixel i is at i. LR pixel i, and cell i of the front end's maps, lie at
+``scale * i + (scale - 1) / 2``. Cell i of an MSRA heatmap, a joint map and the stride-4 map of an
+HRNet or ResNet lies at ``4 * i``. The hand-off moves the fused map from one grid to the other.
+"""
 
 from .backbones.sr_cascade_backbone import SRCascadeBackbone
 from .backbones.star_pose_net import STARPoseNet
@@ -9,8 +28,6 @@ from .heads.pose_handoff import DirectHandoff, FeatureHandoff, ImageHandoff, Res
 from .heads.softmax_heatmap_head import SoftmaxHeatmapHead
 from .heads.sr_decoder import PixelShuffleSRDecoder
 from .heads.star_pose_head import STARPoseHead
-from .losses.frozen_pose_features import FrozenPoseFeatures
-from .losses.loss_weights import FixedLossWeights, ScheduledLossWeights, UncertaintyLossWeights
 from .losses.pose_aware_sr_loss import PoseAwareSRLoss
 from .losses.spatial_kl_loss import SpatialKLLoss
 from .necks.adaptive_fusion_neck import AdaptiveFusionNeck
@@ -20,8 +37,6 @@ __all__ = [
     'AdaptiveFusionNeck',
     'DirectHandoff',
     'FeatureHandoff',
-    'FixedLossWeights',
-    'FrozenPoseFeatures',
     'ImageHandoff',
     'JointMapHead',
     'LinearAttentionNeck',
@@ -33,8 +48,6 @@ __all__ = [
     'STARPoseHead',
     'STARPoseNet',
     'STARPoseSRNet',
-    'ScheduledLossWeights',
     'SoftmaxHeatmapHead',
     'SpatialKLLoss',
-    'UncertaintyLossWeights',
 ]

@@ -18,10 +18,10 @@ class PoseClipDataPreprocessor(PoseDataPreprocessor):
 
     MMEngine's preprocessor takes the first axis of a sample for its channels: on a clip it would
     swap *frames* instead of colours, and pad the channels. Here the frames of all clips are laid
-    in a row, go through the stock preprocessor as images, and are folded back. Stills of shape (3,
-    H, W) go through it untouched, bit for bit.
+    in a row, go through the stock preprocessor as images, and are folded back. Stills (3, H, W) go
+    through the stock preprocessor unchanged, bit for bit.
 
-    The high-resolution target of a sample, ``gt_sr.img``, is normalised by the same code, so that a
+    The HR frame of a sample, ``gt_sr.img``, is normalised by the same code, so that a
     super-resolved frame and its target live in the same space. Samples without it are left alone.
 
     Args:
@@ -38,11 +38,10 @@ class PoseClipDataPreprocessor(PoseDataPreprocessor):
             training: Whether to apply the batch augmentations.
 
         Returns:
-            dict: ``inputs`` (N, T, 3, h, w) or (N, 3, H, W), float and normalised;
-                ``data_samples``
-            on the same device, each with ``img_norm_cfg`` in its metainfo (what the head needs to
-            turn a normalised frame back into an image) and, where it came with one, a normalised
-            ``gt_sr.img`` (3, H, W).
+            dict: ``inputs`` (N, T, 3, h, w) or (N, 3, H, W), float and normalised, and
+            ``data_samples`` on the same device. Each sample has ``img_norm_cfg`` in its metainfo,
+            by which the head turns a normalised frame back into an image. A ``gt_sr.img``
+            (3, H, W) is normalised.
 
         Raises:
             ValueError: If ranks or clip lengths differ within the batch, a clip is empty or does

@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import importlib
 import re
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from mmengine.runner import CheckpointLoader, load_state_dict
+from mmengine.utils.dl_utils import mmcv_full_available
 from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..data_samples import as_clip, check_target, denormalise, target_index
 from ..heads.sr_decoder import bicubic_upsample
-from .sr_networks import build_sr_network, network_traits, pad_frames
-from .target_frame import check_target, target_index
 
 __all__ = ['SRCascadeBackbone']
+
+
+@dataclasses.dataclass(frozen=True)
+class SRNetworkTraits:
+    """How a super-resolution network wants to be fed.
+
+    Args:
+        takes: ``'frame'``: (N, 3, h, w) in and out; ``'clip'``: (N, T, 3, h, w) in, and out either
+            all frames or the centre frame.
+        min_side: Smaller frames are refused by the network, so they are padded to it.
+        multiple: The sides must be multiples of it.
+        needs_ops: Whether it calls mmcv's compiled operators.
+    """
+
+    takes: str = 'frame'
+    min_side: int = 1
+    multiple: int = 1
+    needs_ops: bool = False
+
+
+# Read in MMagic 1.2.0's assertions. BasicVSR and RealBasicVSR warn below 64 pixels but accept.
+TRAITS = {
+    'mmagic.BasicVSRNet': SRNetworkTraits('clip'),
+    'mmagic.RealBasicVSRNet': SRNetworkTraits('clip'),
+    'mmagic.BasicVSRPlusPlusNet': SRNetworkTraits('clip', min_side=64, needs_ops=True),
+    'mmagic.EDVRNet': SRNetworkTraits('clip', multiple=4, needs_ops=True),
+    'mmagic.TDANNet': SRNetworkTraits('clip', needs_ops=True),
+}
 
 
 @MODELS.register_module()
@@ -24,12 +55,13 @@ class SRCascadeBackbone(BaseBackbone):
     """Super-resolve a clip's target frame by a network of MMagic, for the pose network behind it.
 
     Together with ``STARPoseHead(sr_decoder=None, handoff='image')`` it is a cascade that runs
-    through the same estimator, data and metric as STAR-Pose. MMagic's networks work on RGB in [0,
-    1]: the frames are de-normalised and clamped, super-resolved, and normalised again.
+    through the same estimator, data and metric as STAR-Pose. Super-resolution networks work on RGB
+    in [0, 1]: the frames are de-normalised and clamped, super-resolved, and normalised again.
 
     Args:
-        sr: Network, such as ``dict(type='mmagic.BasicVSRNet', ...)``. None: torch's bicubic
-            upsampling of the normalised frame, unclipped, the baseline that STAR-Pose starts from.
+        sr: Network, such as ``dict(type='mmagic.BasicVSRNet', ...)``; one that is not MMagic's
+            takes single frames. None: torch's bicubic upsampling of the normalised frame,
+            unclipped, the baseline that STAR-Pose starts from.
         scale: Upsampling factor; with ``sr=None`` and 1 the LR frame itself is handed on.
         target: ``'centre'`` or ``'last'``.
         frames: ``'all'``: a single-frame network super-resolves every frame of the clip, as a
@@ -41,10 +73,6 @@ class SRCascadeBackbone(BaseBackbone):
             :meth:`init_weights`.
         mean: What the data preprocessor subtracted, RGB in [0, 255].
         std: What it divided by.
-        takes: ``'frame'`` or ``'clip'``, for a network that is not known by name.
-        min_side: Smallest side in pixels that the network accepts; smaller frames are padded and
-            the result is cropped. Known for MMagic's.
-        multiple: What the sides must be multiples of; likewise.
         init_cfg: As :class:`mmengine.model.BaseModule`.
 
     Raises:
@@ -62,9 +90,6 @@ class SRCascadeBackbone(BaseBackbone):
         checkpoint: str | None = None,
         mean: Sequence[float] = (123.675, 116.28, 103.53),
         std: Sequence[float] = (58.395, 57.12, 57.375),
-        takes: str | None = None,
-        min_side: int | None = None,
-        multiple: int | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -77,8 +102,8 @@ class SRCascadeBackbone(BaseBackbone):
         self.target = check_target(target)
         self.scale, self.frames, self.frozen = scale, frames, frozen
         self.checkpoint = checkpoint
-        self.traits = network_traits(str((sr or {}).get('type')), takes, min_side, multiple)
-        self.sr = None if sr is None else build_sr_network(sr)
+        self.traits = TRAITS.get((sr or {}).get('type'), SRNetworkTraits())
+        self.sr = None if sr is None else _build_sr_network(sr, self.traits)
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
         if frozen and self.sr is not None:
@@ -123,22 +148,16 @@ class SRCascadeBackbone(BaseBackbone):
         """Super-resolve the target frame.
 
         Args:
-            x: Clips (N, T, 3, h, w) in time order or images (N, 3, h, w), normalised RGB.
+            x: Clips (N, T, 3, h, w) in time order or images (N, 3, h, w).
 
         Returns:
-            tuple: The LR target frame (N, 3, h, w) and the SR frame (N, 3, scale h, scale w),
-            both normalised.
+            tuple: The LR target frame (N, 3, h, w) and the SR frame (N, 3, H, W).
 
         Raises:
             ValueError: If the input's shape is not one of these, the network does not upsample by
                 ``scale``, or it returns the centre frame and the target is another.
         """
-        clip = x.unsqueeze(1) if x.ndim == 4 else x  # (N, T, 3, h, w)
-        if clip.ndim != 5 or clip.shape[2] != 3 or clip.shape[1] < 1:
-            raise ValueError(
-                f'the input has shape {tuple(x.shape)}; it must be (N, T >= 1, 3, h, w) or '
-                '(N, 3, h, w)'
-            )
+        clip = as_clip(x)  # (N, T, 3, h, w)
         index = target_index(clip.shape[1], self.target)
         target = clip[:, index]  # (N, 3, h, w)
         if self.sr is None:
@@ -150,8 +169,8 @@ class SRCascadeBackbone(BaseBackbone):
     def _super_resolve(self, clip: Tensor, index: int) -> Tensor:
         """Run the network on (N, T, 3, h, w) and return the frame at ``index``: (N, 3, H, W)."""
         num_clips, num_frames = clip.shape[:2]
-        frames = ((clip * self.std + self.mean) / 255).clamp(0, 1)
-        frames = pad_frames(frames.flatten(0, 1), self.traits)  # (N T, 3, h', w')
+        frames = (denormalise(clip, self.mean, self.std) / 255).clamp(0, 1)
+        frames = _pad_frames(frames.flatten(0, 1), self.traits)  # (N T, 3, h', w')
         expected = [side * self.scale for side in frames.shape[-2:]]
         if self.traits.takes == 'clip':
             # MMagic's networks call view(), and some write into their input.
@@ -184,3 +203,42 @@ class SRCascadeBackbone(BaseBackbone):
                 f"{self.target!r} is frame {index} of {num_frames}; use target='centre'"
             )
         return images
+
+
+def _build_sr_network(config: dict, traits: SRNetworkTraits) -> nn.Module:
+    """Build a network of MMPose's registries or, by the prefix ``mmagic.``, of MMagic.
+
+    MMagic takes seconds to import and brings large dependencies: it is imported here and nowhere
+    else.
+
+    Raises:
+        ImportError: If MMagic, or an operator that the network calls, is not installed.
+    """
+    name = str(config['type'])
+    if name.startswith('mmagic.'):
+        try:
+            importlib.import_module('mmagic.models')
+        except ImportError as error:
+            raise ImportError(
+                f'{name} needs MMagic, which cannot be imported ({error}); install it by '
+                '`pip install -r requirements/mmagic.txt`'
+            ) from error
+        if traits.needs_ops and not mmcv_full_available():
+            raise ImportError(
+                f"{name} calls mmcv's compiled operators, which mmcv-lite lacks; install mmcv "
+                '2.1.0 with operators, and MMagic by `pip install -r requirements/mmagic.txt`'
+            )
+    return MODELS.build(config)
+
+
+def _pad_frames(frames: Tensor, traits: SRNetworkTraits) -> Tensor:
+    """Pad (N, 3, h, w) at the right and bottom to a size that the network accepts.
+
+    Edge pixels are repeated: unlike reflection, that works however small the frame is.
+    """
+    height, width = frames.shape[-2:]
+    bottom, right = (
+        -(-max(side, traits.min_side) // traits.multiple) * traits.multiple - side
+        for side in (height, width)
+    )
+    return F.pad(frames, (0, right, 0, bottom), mode='replicate') if bottom or right else frames

@@ -13,8 +13,8 @@ class STARPoseSRNet(BaseModule):
     """Super-resolve every frame of a clip, or an image: a generator as MMagic's models expect it.
 
     Frames are RGB in [0, 1], as MMagic's networks have them. They are normalised inside by the
-    same mean and deviation as the pose model's, so that the weights of ``backbone``, ``neck`` and
-    ``sr_decoder`` move between the two. In a config of MMagic the type is
+    same mean and standard deviation as the pose model's, so that the weights of ``backbone``,
+    ``neck`` and ``sr_decoder`` move between the two. In a config of MMagic the type is
     ``'mmpose.STARPoseSRNet'``.
 
     Args:
@@ -23,8 +23,8 @@ class STARPoseSRNet(BaseModule):
         neck: Config of the fusion.
         sr_decoder: Config of the decoder, called with the fused map and the frame.
         mean: Mean of the channels, RGB in [0, 255].
-        std: Deviation of the channels, alike.
-        init_cfg: Initialisation config of MMEngine.
+        std: Standard deviation of the channels, alike.
+        init_cfg: As :class:`mmengine.model.BaseModule`.
 
     Raises:
         ValueError: If ``backbone`` names another target.
@@ -62,7 +62,7 @@ class STARPoseSRNet(BaseModule):
             x: Clips (N, T, 3, h, w) in time order, or images (N, 3, h, w); RGB in [0, 1].
 
         Returns:
-            (N, T, 3, scale h, scale w) or (N, 3, scale h, scale w), RGB, unclipped.
+            (N, T, 3, H, W) or (N, 3, H, W), RGB, unclipped.
         """
         feats = self.neck(self.backbone((x - self.mean) / self.std))
         frames = self.sr_decoder(feats[-1], feats[0]) * self.std + self.mean  # NT 3 H W

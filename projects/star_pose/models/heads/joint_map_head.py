@@ -19,16 +19,15 @@ def joint_distributions(
     """Spread every joint over the cells of a map, as a Gaussian that sums to 1.
 
     Args:
-        keypoints: (N, K, 2), x first, in pixels of a frame ``stride`` times the map's size.
+        keypoints: (N, K, 2).
         size: (w, h) of the map in cells.
-        stride: Pixels a cell; both grids have their edges in common, as in
-            ``align_corners=False``.
+        stride: Pixels a cell; cell i lies at pixel ``stride * i``, as in an MSRA heatmap.
         sigma: Standard deviation in cells.
 
     Returns:
         Tensor: (N, K, h w), fp32.
     """
-    centres = (keypoints.float() + 0.5) / stride - 0.5  # (N, K, 2) in cells
+    centres = keypoints.float() / stride  # (N, K, 2) in cells
     along = []
     for axis, side in enumerate(size):
         cells = torch.arange(side, device=keypoints.device, dtype=torch.float32)
@@ -47,7 +46,7 @@ class JointMapHead(BaseModule):
     is handed on shows the joints from early on. At inference nothing of it is computed.
 
     A joint's map is a distribution over all cells, by softmax, and is compared with a Gaussian at
-    the joint by :class:`SpatialKLLoss`.
+    the joint by :class:`SpatialKLLoss`. It lies on the grid of the heatmaps.
 
     Args:
         in_channels: Channels C of the fused map.
@@ -86,11 +85,10 @@ class JointMapHead(BaseModule):
         """Compare the maps with the joints.
 
         Args:
-            fused: (N, C, h, w).
-            keypoints: (N, K, 2), x first, in pixels of the high-resolution frame; None: no joint
-                is known.
+            fused: (N, C, h, w), on the heatmaps' grid.
+            keypoints: (N, K, 2); None: no joint is known.
             visible: (N, K), labelled where positive.
-            scale: From the fused map's size to the high-resolution frame's.
+            scale: From the fused map's size to the HR frame's.
 
         Returns:
             Tensor: The weighted mean over the joints that are labelled and inside the frame, in

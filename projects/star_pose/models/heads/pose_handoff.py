@@ -9,14 +9,19 @@
 ====================  ===========================================================================
 
 With ``ImageHandoff`` and ``ResidualHandoff`` the model starts as the bicubic baseline.
+
+``residual`` and ``feature`` ask the backbone where its stride-4 map enters. HRNet and ResNet are
+known. Any other backbone says it by two methods: ``stem_entry()`` returns the fields of
+:class:`Stem` as a dict, and ``run_trunk(stem_map)`` computes everything behind the stem.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from abc import abstractmethod
 
-import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpose.models.backbones.hrnet import HRNet
 from mmpose.models.backbones.resnet import ResNet
@@ -26,80 +31,69 @@ from torch import Tensor, nn
 from .sr_decoder import bicubic_upsample, has_pretrained_init
 
 __all__ = [
-    'HANDOFFS',
     'DirectHandoff',
     'FeatureHandoff',
     'ImageHandoff',
     'ResidualHandoff',
+    'Stem',
+    'build_handoff',
+    'find_stem',
+    'move_grid',
     'run_stem',
     'run_trunk',
-    'stem_layers',
-    'stem_target',
 ]
 
-STEM_STRIDE, STEM_CHANNELS = 4, 64
+STEM_STRIDE = 4
 
 
-def stem_layers(backbone: nn.Module) -> tuple[str, ...]:
-    """Name the stem's modules in the order in which the backbone's own forward runs them.
+@dataclasses.dataclass(frozen=True)
+class Stem:
+    """Where a backbone's stride-4 map enters.
 
     Args:
-        backbone: An HRNet or ResNet, or a subclass that keeps their forward.
+        layers: Names of the modules in front of it, in the order in which the backbone's own
+            forward runs them, each on the result of the one before.
+        channels: Channels of the map.
+        origin: HR pixel at the centre of the map's first cell, the same for rows and columns: 0
+            where stride-2 convolutions pad alike on both sides.
+        rectified: Whether the map is never negative.
+    """
+
+    layers: tuple[str, ...]
+    channels: int
+    origin: float = 0.0
+    rectified: bool = True
+
+
+def find_stem(backbone: nn.Module) -> Stem:
+    """Ask a backbone for its stem.
 
     Raises:
-        ValueError: If the backbone's forward is neither of the two, or its stem is not 64 channels
-            wide.
+        ValueError: If the backbone has no ``stem_entry`` and is no HRNet or ResNet, or a subclass
+            of them with a forward of its own.
     """
     forward = type(backbone).forward
+    if hasattr(backbone, 'stem_entry'):
+        return Stem(**backbone.stem_entry())
     if forward is HRNet.forward:
         first, second = backbone.norm1_name, backbone.norm2_name
-        names = ('conv1', first, 'relu', 'conv2', second, 'relu')
-        channels = backbone.conv2.out_channels
-    elif forward is ResNet.forward:
+        layers = ('conv1', first, 'relu', 'conv2', second, 'relu')
+        return Stem(layers, backbone.conv2.out_channels)
+    if forward is ResNet.forward:
         convolutions = ('stem',) if backbone.deep_stem else ('conv1', backbone.norm1_name, 'relu')
-        names = (*convolutions, 'maxpool')
-        channels = backbone.stem_channels
-    else:
-        names, channels = (), None
-    if channels != STEM_CHANNELS:
-        found = 'unknown to this hand-off' if channels is None else f'{channels} channels wide'
-        raise ValueError(
-            f'the stem of {type(backbone).__name__} is {found}: `residual` and `feature` need the '
-            f'stride-{STEM_STRIDE}, {STEM_CHANNELS}-channel stem of the HRNet or ResNet family; '
-            "use handoff='image', which takes any backbone"
-        )
-    return names
+        return Stem((*convolutions, 'maxpool'), backbone.stem_channels)
+    raise ValueError(
+        f'the stem of {type(backbone).__name__} is unknown: `residual` and `feature` need an '
+        'HRNet, a ResNet or a backbone with `stem_entry` and `run_trunk`; '
+        "use handoff='image', which takes any backbone"
+    )
 
 
 def run_stem(backbone: nn.Module, image: Tensor) -> Tensor:
-    """Run a backbone's stem alone: (N, 3, H, W) -> (N, 64, H/4, W/4)."""
-    for name in stem_layers(backbone):
-        image = getattr(backbone, name)(image)
+    """Run a backbone's stem alone: (N, 3, H, W) -> (N, channels, H/4, W/4)."""
+    for name in find_stem(backbone).layers:
+        image = backbone.get_submodule(name)(image)
     return image
-
-
-def stem_target(backbone: nn.Module, image: Tensor) -> Tensor:
-    """Return what a backbone's stem sees in an image, as a constant target.
-
-    The batch norms use their running statistics and leave them alone, whatever the mode.
-
-    Args:
-        backbone: An HRNet or ResNet.
-        image: (N, 3, H, W), normalised.
-
-    Returns:
-        Tensor: (N, 64, H/4, W/4), detached.
-    """
-    layers = {getattr(backbone, name) for name in stem_layers(backbone)}
-    modules = [module for layer in layers for module in layer.modules()]
-    modes = [module.training for module in modules]
-    for module in modules:
-        module.training = False
-    with torch.no_grad():
-        target = run_stem(backbone, image)
-    for module, mode in zip(modules, modes, strict=True):
-        module.training = mode
-    return target
 
 
 def run_trunk(backbone: nn.Module, stem_map: Tensor) -> tuple[Tensor, ...]:
@@ -110,54 +104,88 @@ def run_trunk(backbone: nn.Module, stem_map: Tensor) -> tuple[Tensor, ...]:
     stem weights.
 
     Args:
-        backbone: An HRNet or ResNet.
-        stem_map: (N, 64, H/4, W/4), in the place of the stem's output. It is rectified on the way.
+        backbone: A backbone with a stem, see :func:`find_stem`.
+        stem_map: (N, channels, H/4, W/4), in the place of the stem's output. HRNet and ResNet
+            rectify it on the way.
 
     Returns:
         tuple[Tensor, ...]: What the backbone returns for an image of (H, W).
     """
+    if hasattr(backbone, 'run_trunk'):
+        return backbone.run_trunk(stem_map)
     view = copy.copy(backbone)
     # The trunk rectifies its input again, in place and, in HRNet, twice over: that would corrupt
     # what others read of the map, and autograd refuses it. Out of place it changes nothing.
     replaced = {
-        name: nn.ReLU() if name == 'relu' else nn.Identity() for name in stem_layers(backbone)
+        name: nn.ReLU() if name == 'relu' else nn.Identity() for name in find_stem(backbone).layers
     }
     view._modules = {**backbone._modules, **replaced}
     return type(backbone).forward(view, stem_map)
+
+
+def move_grid(fused: Tensor, scale: int, origin: float = 0.0) -> Tensor:
+    """Move a map of the LR frame's grid to a grid whose cell i lies at ``scale * i + origin``.
+
+    Cell i of the LR frame lies at ``scale * i + (scale - 1) / 2``. The map is interpolated
+    bilinearly; its first or last cells stand in for what lies beyond them.
+
+    Args:
+        fused: (N, C, h, w).
+        scale: HR pixels a cell.
+        origin: HR pixel at the centre of the wanted grid's first cell, less than ``scale`` away
+            from the LR grid's.
+
+    Returns:
+        Tensor: (N, C, h, w).
+    """
+    shift = (origin - (scale - 1) / 2) / scale  # in cells, within -1 and 1
+    if shift == 0:
+        return fused
+    share, before = abs(shift), int(shift < 0)
+    for axis, side in ((3, fused.shape[3]), (2, fused.shape[2])):
+        pad = (before, 1 - before, 0, 0) if axis == 3 else (0, 0, before, 1 - before)
+        padded = F.pad(fused, pad, mode='replicate')
+        neighbour = padded.narrow(axis, 0 if before else 1, side)
+        fused = fused + share * (neighbour - fused)
+    return fused
 
 
 class _Handoff(BaseModule):
     """What all hand-offs share.
 
     Args:
-        in_channels: Channels of the fused map.
+        in_channels: Channels C of the fused map.
         scale: Upsampling factor of the super-resolved frame.
+        pose_net: The pose estimator, which is checked and not kept.
         init_cfg: As :class:`mmengine.model.BaseModule`.
+
+    Raises:
+        ValueError: If this hand-off cannot serve the pose network; the message names what to use.
     """
 
     needs_sr = False
     """Whether :meth:`enter` reads the super-resolved frame, at inference too."""
 
-    has_stem = False
-    """Whether what :meth:`enter` returns stands for the output of the pose network's stem."""
+    for_pose_net = True
+    """Whether a pose network follows, or a head alone."""
 
     def __init__(
-        self, in_channels: int = 64, scale: int = 4, init_cfg: dict | list[dict] | None = None
+        self,
+        in_channels: int,
+        scale: int,
+        pose_net: nn.Module | None,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.in_channels = in_channels
-        self.scale = scale
-
-    def bind(self, pose_net: nn.Module | None) -> None:
-        """Check at construction that this hand-off can serve the pose network.
-
-        Raises:
-            ValueError: If it cannot; the message names what to use.
-        """
-        if pose_net is None:
+        if self.for_pose_net and pose_net is None:
             raise ValueError(
                 f'{type(self).__name__} needs a pose_net; a head alone is served by DirectHandoff'
             )
+        if not self.for_pose_net and pose_net is not None:
+            raise ValueError(
+                f'{type(self).__name__} serves a head alone; give `head` and no `pose_net`'
+            )
+        self.scale = scale
 
     @abstractmethod
     def enter(
@@ -167,10 +195,9 @@ class _Handoff(BaseModule):
 
         Args:
             pose_net: The pose estimator.
-            lr_target: (N, 3, h, w), normalised.
+            lr_target: (N, 3, h, w).
             fused: (N, C, h, w).
-            sr: (N, 3, scale h, scale w), normalised; None where ``needs_sr`` is False and nothing
-                else asked for it.
+            sr: (N, 3, H, W); None where ``needs_sr`` is False and nothing else asked for it.
         """
 
     @abstractmethod
@@ -185,22 +212,32 @@ class _Handoff(BaseModule):
 
 
 class _StemHandoff(_Handoff):
-    """A hand-off that enters the pose network behind its stem."""
+    """A hand-off that enters the pose network behind its stem, with the fused map projected."""
 
-    has_stem = True
-
-    def bind(self, pose_net: nn.Module | None) -> None:
-        """Check the stem and that its output has the fused map's size."""
-        super().bind(pose_net)
-        stem_layers(pose_net.backbone)
-        if self.scale != STEM_STRIDE:
+    def __init__(
+        self,
+        in_channels: int,
+        scale: int,
+        pose_net: nn.Module,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(in_channels, scale, pose_net, init_cfg)
+        stem = find_stem(pose_net.backbone)
+        if scale != STEM_STRIDE:
             raise ValueError(
-                f'scale={self.scale}: behind its stride-{STEM_STRIDE} stem the pose network '
+                f'scale={scale}: behind its stride-{STEM_STRIDE} stem the pose network '
                 f"expects the LR frame's size, which takes scale={STEM_STRIDE}; use handoff='image'"
             )
+        self.origin, self.rectified = stem.origin, stem.rectified
+        self.project = nn.Conv2d(in_channels, stem.channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(stem.channels)
+
+    def projected(self, fused: Tensor) -> Tensor:
+        """Return the projected map on the stem's grid: (N, C, h, w) -> (N, channels, h, w)."""
+        return self.norm(self.project(move_grid(fused, self.scale, self.origin)))
 
     def run(self, pose_net: nn.Module, entering: Tensor) -> tuple[Tensor, ...]:
-        """Return the pose network's features of a map (N, 64, h, w) behind its stem."""
+        """Return the pose network's features of a map (N, channels, h, w) behind its stem."""
         feats = run_trunk(pose_net.backbone, entering)
         return pose_net.neck(feats) if pose_net.with_neck else feats
 
@@ -231,12 +268,8 @@ class ResidualHandoff(_StemHandoff):
     all move at once; damped, it hardly ever counts.
     """
 
-    def __init__(
-        self, in_channels: int = 64, scale: int = 4, init_cfg: dict | list[dict] | None = None
-    ) -> None:
-        super().__init__(in_channels, scale, init_cfg)
-        self.project = nn.Conv2d(in_channels, STEM_CHANNELS, 1, bias=False)
-        self.norm = nn.BatchNorm2d(STEM_CHANNELS)
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
         self._zero_output()
 
     def _zero_output(self) -> None:
@@ -253,9 +286,9 @@ class ResidualHandoff(_StemHandoff):
     def enter(
         self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor | None
     ) -> Tensor:
-        """Return what the stem sees in the bicubic frame, plus the projected map; (N, 64, h, w)."""
+        """Return what the stem sees in the bicubic frame, plus the projected map."""
         stem_map = run_stem(pose_net.backbone, bicubic_upsample(lr_target, self.scale))
-        return stem_map + self.norm(self.project(fused))
+        return stem_map + self.projected(fused)
 
 
 @MODELS.register_module()
@@ -264,45 +297,36 @@ class FeatureHandoff(_StemHandoff):
 
     A projection with batch normalisation gives the map the statistics that the trunk was trained
     on. The stem stays in the state dict, frozen and unused, so that checkpoints move in and out
-    unchanged.
+    unchanged; DDP refuses trainable weights that no loss reaches.
     """
 
-    def __init__(
-        self, in_channels: int = 64, scale: int = 4, init_cfg: dict | list[dict] | None = None
-    ) -> None:
+    def __init__(self, **kwargs) -> None:
         default = [
             {'type': 'Kaiming', 'layer': 'Conv2d', 'mode': 'fan_in', 'nonlinearity': 'relu'},
             {'type': 'Constant', 'layer': 'BatchNorm2d', 'val': 1},
         ]
-        super().__init__(in_channels, scale, init_cfg or default)
-        self.project = nn.Conv2d(in_channels, STEM_CHANNELS, 1, bias=False)
-        self.norm = nn.BatchNorm2d(STEM_CHANNELS)
-
-    def bind(self, pose_net: nn.Module | None) -> None:
-        """Check, and freeze the stem: DDP refuses trainable weights that no loss reaches."""
-        super().bind(pose_net)
-        for name in stem_layers(pose_net.backbone):
-            getattr(pose_net.backbone, name).requires_grad_(False)
+        super().__init__(**{'init_cfg': default, **kwargs})
+        backbone = kwargs['pose_net'].backbone
+        for name in find_stem(backbone).layers:
+            backbone.get_submodule(name).requires_grad_(False)
 
     def enter(
         self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor | None
     ) -> Tensor:
-        """Return the projected, normalised and rectified map (N, 64, h, w)."""
-        return self.norm(self.project(fused)).relu()
+        """Return the projected and normalised map, rectified as the stem's is."""
+        entering = self.projected(fused)
+        return entering.relu() if self.rectified else entering
 
 
 @MODELS.register_module()
 class DirectHandoff(_Handoff):
-    """Give the fused map to a head that stands alone: the smallest model."""
+    """Give the fused map, on the heatmaps' grid, to a head alone: the smallest model."""
 
-    def bind(self, pose_net: nn.Module | None) -> None:
-        """Refuse a pose network, which would go unused."""
-        if pose_net is not None:
-            raise ValueError('DirectHandoff serves a head alone; give `head` and no `pose_net`')
+    for_pose_net = False
 
     def enter(self, pose_net: None, lr_target: Tensor, fused: Tensor, sr: Tensor | None) -> Tensor:
-        """Return ``fused`` (N, C, h, w)."""
-        return fused
+        """Return ``fused``, moved."""
+        return move_grid(fused, self.scale)
 
     def run(self, pose_net: None, entering: Tensor) -> tuple[Tensor, ...]:
         """Return the map as the only level."""
@@ -315,4 +339,19 @@ HANDOFFS = {
     'feature': FeatureHandoff,
     'direct': DirectHandoff,
 }
-"""Short names of the hand-offs, for configs."""
+
+
+def build_handoff(
+    handoff: str | dict, in_channels: int, scale: int, pose_net: nn.Module | None
+) -> nn.Module:
+    """Build a hand-off from its short name, or from a config with a registered type.
+
+    Raises:
+        ValueError: If there is none of this name, or it cannot serve the pose network.
+    """
+    shared = dict(in_channels=in_channels, scale=scale, pose_net=pose_net)
+    if isinstance(handoff, dict):
+        return MODELS.build({**shared, **handoff})
+    if handoff not in HANDOFFS:
+        raise ValueError(f'handoff is {handoff!r}; it must be one of {tuple(HANDOFFS)}')
+    return HANDOFFS[handoff](**shared)

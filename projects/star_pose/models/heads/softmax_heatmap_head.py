@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from mmpose.utils.typing import OptSampleList
@@ -17,18 +18,19 @@ __all__ = ['SoftmaxHeatmapHead']
 class SoftmaxHeatmapHead(HeatmapHead):
     """MMPose's heatmap head with a softmax over the cells of each joint's map.
 
-    It takes the codecs of :class:`mmpose.models.HeatmapHead` and is decoded as that one is. On the
-    few samples that a CPU sees in an hour it learns several times faster than SimCC, whose last
-    layer has to learn every place anew (docs/design.md).
+    It is decoded as :class:`mmpose.models.HeatmapHead` is. On the few samples that a CPU sees in an
+    hour it learns several times faster than SimCC, whose last layer has to learn every place anew
+    (docs/design.md).
 
     Args:
         in_channels: Channels of the last level.
         out_channels: Number K of joints.
         loss: Takes logits, target heatmaps and weights, as :class:`SpatialKLLoss` does.
-        **kwargs: As :class:`mmpose.models.HeatmapHead`; ``decoder`` must be given.
+        **kwargs: As :class:`mmpose.models.HeatmapHead`; ``decoder`` must be given, an
+            ``MSRAHeatmap`` or a Gaussian ``UDPHeatmap``: one map a joint, which is a Gaussian.
 
     Raises:
-        ValueError: If the decoder has no ``sigma``, which the heatmaps' scale comes from.
+        ValueError: If the decoder is another one.
     """
 
     def __init__(
@@ -36,10 +38,13 @@ class SoftmaxHeatmapHead(HeatmapHead):
     ) -> None:
         loss = loss or {'type': 'SpatialKLLoss'}
         super().__init__(in_channels, out_channels, loss=loss, **kwargs)
-        if not hasattr(self.decoder, 'sigma'):
+        gaussian = isinstance(self.decoder, MSRAHeatmap) or (
+            isinstance(self.decoder, UDPHeatmap) and self.decoder.heatmap_type == 'gaussian'
+        )
+        if not gaussian:
             raise ValueError(
-                f'decoder is {kwargs.get("decoder")}; it must be a codec of Gaussian heatmaps, '
-                "such as type='MSRAHeatmap' or 'UDPHeatmap'"
+                f'decoder is {kwargs.get("decoder")}; it must be a codec of one Gaussian heatmap '
+                "a joint: type='MSRAHeatmap', or type='UDPHeatmap' with heatmap_type='gaussian'"
             )
         self.total = 2 * math.pi * self.decoder.sigma**2  # the sum of a Gaussian whose peak is 1
 
@@ -48,13 +53,17 @@ class SoftmaxHeatmapHead(HeatmapHead):
         return super().forward(feats)
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """Return the heatmaps (N, K, h, w), >= 0.
+        """Return the heatmaps (N, K, h, w), in [0, 1].
 
         Their scale is that of the codec's targets: a joint that is found as sharply as it was
-        taught has a peak of 1, so that scores mean what those of other heatmap heads do.
+        taught, or more sharply, has a peak of 1, so that scores mean what those of other heatmap
+        heads do.
         """
         logits = self.logits(feats)
-        return self.total * logits.flatten(2).softmax(-1).view_as(logits)
+        heatmaps = self.total * logits.flatten(2).softmax(-1)  # (N, K, h w)
+        # Divided, not cut off: the peak keeps its shape and its place.
+        heatmaps = heatmaps / heatmaps.amax(-1, keepdim=True).clamp(min=1)
+        return heatmaps.view_as(logits)
 
     def loss(
         self,

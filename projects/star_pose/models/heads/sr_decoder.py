@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
@@ -12,16 +9,19 @@ from torch import Tensor, nn
 
 __all__ = ['PixelShuffleSRDecoder', 'bicubic_upsample', 'has_pretrained_init']
 
+SLOPE = 0.1
+"""Slope of the LeakyReLU below zero."""
+
 
 def bicubic_upsample(frame: Tensor, scale: int) -> Tensor:
     """Upsample by torch's bicubic kernel, unclipped: the baseline that all models start from.
 
     Args:
-        frame: (N, 3, h, w), normalised; fp32 whatever autocast says.
+        frame: (N, 3, h, w); fp32 whatever autocast says.
         scale: Integer factor; 1 returns the frame itself.
 
     Returns:
-        Tensor: (N, 3, scale h, scale w) on the half-pixel grid, which pixel shuffle follows too.
+        Tensor: (N, 3, H, W) on the half-pixel grid, which pixel shuffle follows too.
     """
     if scale == 1:
         return frame
@@ -53,7 +53,6 @@ class PixelShuffleSRDecoder(BaseModule):
         in_channels: Channels C of the fused map.
         mid_channels: Channels between the convolutions.
         scale: Integer upsampling factor >= 1.
-        negative_slope: Of the LeakyReLU between them.
         init_cfg: As :class:`mmengine.model.BaseModule`. Default: Kaiming for all but the last
             convolution, which is zeroed again after it.
 
@@ -66,7 +65,6 @@ class PixelShuffleSRDecoder(BaseModule):
         in_channels: int = 64,
         mid_channels: int = 64,
         scale: int = 4,
-        negative_slope: float = 0.1,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         if min(in_channels, mid_channels, scale) < 1 or int(scale) != scale:
@@ -76,12 +74,12 @@ class PixelShuffleSRDecoder(BaseModule):
             )
         # A head's default init sets every Conv2d below it to std 0.001, which starves a decoder;
         # its own init runs after the parent's and wins.
-        default = {'type': 'Kaiming', 'layer': 'Conv2d', 'a': negative_slope, 'mode': 'fan_in'}
+        default = {'type': 'Kaiming', 'layer': 'Conv2d', 'a': SLOPE, 'mode': 'fan_in'}
         super().__init__(init_cfg or {**default, 'nonlinearity': 'leaky_relu'})
         self.scale = scale
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, mid_channels, 3, padding=1),
-            nn.LeakyReLU(negative_slope, inplace=True),
+            nn.LeakyReLU(SLOPE, inplace=True),
         )
         self.to_rgb = nn.Conv2d(mid_channels, 3 * scale**2, 3, padding=1)
         self._zero_output()
@@ -102,17 +100,11 @@ class PixelShuffleSRDecoder(BaseModule):
 
         Args:
             fused: (N, C, h, w).
-            lr_target: (N, 3, h, w), the normalised low-resolution target frame.
+            lr_target: (N, 3, h, w).
 
         Returns:
-            Tensor: (N, 3, scale h, scale w), normalised and unclipped, fp32.
+            Tensor: (N, 3, H, W), unclipped, fp32.
         """
         detail = self.to_rgb(self.body(fused))  # (N, C, h, w) -> (N, 3 scale^2, h, w)
-        detail = F.pixel_shuffle(detail, self.scale)  # (N, 3, scale h, scale w)
+        detail = F.pixel_shuffle(detail, self.scale)  # (N, 3, H, W)
         return bicubic_upsample(lr_target, self.scale) + detail
-
-    @torch.no_grad()
-    def macs(self, size: tuple[int, int]) -> int:
-        """Count the multiply-accumulates of one frame of LR ``size`` (w, h), bicubic left out."""
-        weights = sum(layer.weight.numel() for layer in (self.body[0], self.to_rgb))
-        return weights * math.prod(size)

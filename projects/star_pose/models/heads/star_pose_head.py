@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmpose.models.heads.base_head import BaseHead
+from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS
 from mmpose.utils.typing import Features, OptSampleList, Predictions, SampleList
 from torch import Tensor, nn
 
-from ..backbones.target_frame import check_target
-from ..losses.frozen_pose_features import relative_error
-from ..losses.sr_targets import denormalise, gather_pose_targets, gather_sr_targets, masked_psnr
-from .head_parts import build_handoff, build_part, build_pose_net
-from .pose_handoff import stem_target
-from .sample_checks import check_normalisation, check_sizes, check_target_frame
+from ..data_samples import (
+    check_normalisation,
+    check_sizes,
+    check_target,
+    check_target_frame,
+    denormalise,
+    gather_pose_targets,
+    gather_sr_targets,
+    masked_psnr,
+)
+from .pose_handoff import build_handoff, move_grid
 
 __all__ = ['STARPoseHead']
 
@@ -45,10 +50,6 @@ class STARPoseHead(BaseHead):
             cascade).
         sr_loss: Loss between the SR frame and ``gt_sr``, weighing the pose losses too. None: pose
             losses alone.
-        stem_weight: Weight of one more loss, for the hand-offs that enter behind the stem: the
-            map that enters shall be what the stem sees in the high-resolution frame. The distance
-            is :func:`relative_error`'s, inside the source image. It makes the front end
-            super-resolve in the pose network's own terms; worth it with a trained pose network.
         aux_head: Supervision of the fused map in training, such as :class:`JointMapHead`: the map
             must show the joints. Its loss is ``loss_aux``.
         head: A pose head that decodes the fused map directly; exactly one of it and ``pose_net``.
@@ -70,7 +71,6 @@ class STARPoseHead(BaseHead):
         handoff: str | dict = 'residual',
         sr_decoder: dict | None = None,
         sr_loss: dict | None = None,
-        stem_weight: float = 0.0,
         aux_head: dict | None = None,
         head: dict | None = None,
         target: str = 'centre',
@@ -86,14 +86,16 @@ class STARPoseHead(BaseHead):
         self.target = check_target(target)
         self.in_channels = in_channels
         self.scale = scale
-        self.pose_net = None if pose_net is None else build_pose_net(pose_net)
+        self.pose_net = None if pose_net is None else _build_pose_net(pose_net)
         self.head = None if head is None else MODELS.build(head)
-        self.handoff = build_handoff('direct' if pose_net is None else handoff, in_channels, scale)
-        self.handoff.bind(self.pose_net)
-        self.sr_decoder = build_part('sr_decoder', sr_decoder, in_channels=in_channels, scale=scale)
+        self.handoff = build_handoff(
+            'direct' if pose_net is None else handoff, in_channels, scale, self.pose_net
+        )
+        self.sr_decoder = _build_part(
+            'sr_decoder', sr_decoder, in_channels=in_channels, scale=scale
+        )
         self.sr_loss = None if sr_loss is None else MODELS.build(sr_loss)
-        self.stem_weight = stem_weight
-        self.aux_head = build_part('aux_head', aux_head, in_channels=in_channels)
+        self.aux_head = _build_part('aux_head', aux_head, in_channels=in_channels)
         self._check_sr_parts()
 
     def _check_sr_parts(self) -> None:
@@ -103,11 +105,6 @@ class STARPoseHead(BaseHead):
         if self.sr_loss is not None and not has_frame:
             raise ValueError(
                 f'sr_loss needs a frame, but {name} makes none: set sr_decoder or drop sr_loss'
-            )
-        if self.stem_weight < 0 or (self.stem_weight and not self.handoff.has_stem):
-            raise ValueError(
-                f'stem_weight={self.stem_weight}: it must not be negative, and 0 with {name}, '
-                'which does not enter behind the stem; sr_loss.feature compares frames'
             )
         if self.sr_decoder is not None and self.sr_loss is None and not self.handoff.needs_sr:
             raise ValueError(
@@ -138,12 +135,12 @@ class STARPoseHead(BaseHead):
             feats: The LR target frame (N, 3, h, w) first and the fused map (N, C, h, w) last.
         """
         sr = self.super_resolve(feats) if self.handoff.needs_sr else None
-        pose_feats = self._pose_features(self.enter(feats, sr))
+        pose_feats = self._pose_features(feats, sr)
         with _full_precision(feats[-1]):
             return self.pose_head(pose_feats)
 
     def super_resolve(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """Return the SR target frame (N, 3, H, W), normalised and unclipped.
+        """Return the SR target frame (N, 3, H, W), unclipped.
 
         Raises:
             ValueError: If there is no decoder and the last map is no RGB frame either.
@@ -170,7 +167,7 @@ class STARPoseHead(BaseHead):
             test_cfg: The outer estimator's; it goes before the pose network's own.
 
         Returns:
-            What the pose head's ``predict`` returns: keypoints in HR-input pixels.
+            What the pose head's ``predict`` returns: keypoints in HR pixels.
 
         Raises:
             ValueError: If the samples contradict ``target`` or the sizes.
@@ -186,7 +183,7 @@ class STARPoseHead(BaseHead):
             sr = self.super_resolve(view) if wanted else None
             if output_sr and index == 0:
                 _add_pred_sr(sr, batch_data_samples)
-            pose_feats.append(self._pose_features(self.enter(view, sr)))
+            pose_feats.append(self._pose_features(view, sr))
         inner = {} if self.pose_net is None else self.pose_net.test_cfg
         test_cfg = {**inner, **test_cfg, 'flip_test': flip_test}
         with _full_precision(views[0][-1]):
@@ -218,8 +215,7 @@ class STARPoseHead(BaseHead):
         self.check_samples(feats, batch_data_samples)
         needs_sr = self.handoff.needs_sr or self.sr_loss is not None
         sr = self.super_resolve(feats) if needs_sr else None
-        entering = self.enter(feats, sr)
-        pose_feats = self._pose_features(entering)
+        pose_feats = self._pose_features(feats, sr)
         inner = {} if self.pose_net is None else self.pose_net.train_cfg
         with _full_precision(feats[-1]):
             losses = self.pose_head.loss(
@@ -227,11 +223,10 @@ class STARPoseHead(BaseHead):
             )
             if self.sr_loss is not None:
                 losses = self._sr_losses(sr.float(), batch_data_samples, losses)
-        if self.stem_weight:
-            losses['loss_sr_stem'] = self.stem_loss(entering, batch_data_samples)
         if self.aux_head is not None:
             joints = gather_pose_targets(batch_data_samples, feats[-1].device)
-            losses['loss_aux'] = self.aux_head.loss(feats[-1], *joints, self.scale)
+            fused = move_grid(feats[-1], self.scale)
+            losses['loss_aux'] = self.aux_head.loss(fused, *joints, self.scale)
         return losses
 
     def check_samples(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:
@@ -252,37 +247,9 @@ class STARPoseHead(BaseHead):
         if self.pose_net is not None:
             check_normalisation(samples, self.pose_net.data_preprocessor)
 
-    def enter(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> Tensor:
-        """Return what enters the pose network.
-
-        Args:
-            feats: As :meth:`forward`.
-            sr: The SR frame, for a hand-off that reads it.
-        """
-        return self.handoff.enter(self.pose_net, feats[0], feats[-1], sr)
-
-    def _pose_features(self, entering: Tensor) -> tuple[Tensor, ...]:
+    def _pose_features(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> tuple[Tensor, ...]:
         """Return the levels that the pose head reads, in fp32: several heads call NumPy on them."""
-        return _to_float(self.handoff.run(self.pose_net, entering))
-
-    def stem_loss(self, entering: Tensor, samples: SampleList) -> Tensor:
-        """Compare the map that enters with what the stem sees in the high-resolution frame.
-
-        Args:
-            entering: (N, 64, h, w), of a hand-off that has a stem.
-            samples: N samples; those without ``gt_sr`` count as 0.
-
-        Returns:
-            Tensor: The weighted mean of :func:`relative_error`, a scalar.
-        """
-        size = (4 * side for side in entering.shape[-2:])
-        like = entering.new_zeros(len(entering), 3, *size, dtype=torch.float32)
-        hr, mask, weight = gather_sr_targets(samples, like)
-        target = stem_target(self.pose_net.backbone, hr * mask)
-        # A cell counts by its share inside the source image: (N, 1, H, W) -> (N, 1, h, w)
-        inside = F.adaptive_avg_pool2d(mask.float(), target.shape[-2:])
-        error = relative_error(entering.float(), target.float(), inside)  # (N,)
-        return self.stem_weight * (error * weight.float()).mean()
+        return _to_float(self.handoff(self.pose_net, feats[0], feats[-1], sr))
 
     def _sr_losses(
         self, sr: Tensor, samples: SampleList, pose_losses: dict[str, Tensor]
@@ -303,6 +270,28 @@ class STARPoseHead(BaseHead):
         return losses if psnr is None else {**losses, 'psnr': psnr}
 
 
+def _build_pose_net(config: dict) -> BasePoseEstimator:
+    """Build a whole estimator; anything else raises a TypeError."""
+    pose_net = MODELS.build(config)
+    if not isinstance(pose_net, BasePoseEstimator) or not pose_net.with_head:
+        raise TypeError(
+            f'pose_net is a {type(pose_net).__name__}; it must be an MMPose estimator with '
+            "backbone and head, such as type='TopdownPoseEstimator'"
+        )
+    return pose_net
+
+
+def _build_part(name: str, config: dict | None, **shared: int) -> nn.Module | None:
+    """Build a part of the head; what it shares with the head is given, or must agree."""
+    if config is None:
+        return None
+    config = {**shared, **config}
+    for key, value in shared.items():
+        if config[key] != value:
+            raise ValueError(f'{name} has {key}={config[key]}, but the head has {key}={value}')
+    return MODELS.build(config)
+
+
 def _full_precision(like: Tensor) -> torch.autocast:
     """Switch autocast off: SimCC and other heads fail on bf16, and losses lose digits in it."""
     return torch.autocast(like.device.type, enabled=False)
@@ -318,5 +307,10 @@ def _to_float(feats: Tensor | tuple | list) -> Tensor | tuple:
 def _add_pred_sr(sr: Tensor, samples: SampleList) -> None:
     """Put the SR frame, RGB in [0, 255], into every sample."""
     for frame, sample in zip(sr.detach(), samples, strict=True):
-        image = denormalise(frame.float(), sample.metainfo.get('img_norm_cfg'))
-        sample.pred_sr = PixelData(img=image.clamp(0, 255))
+        norm = sample.metainfo.get('img_norm_cfg')
+        if norm is None:
+            raise ValueError(
+                'the samples have no img_norm_cfg, so the frame cannot be turned into an image; '
+                'use PoseClipDataPreprocessor, which records it'
+            )
+        sample.pred_sr = PixelData(img=denormalise(frame.float(), **norm).clamp(0, 255))

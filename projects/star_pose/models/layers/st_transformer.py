@@ -4,51 +4,75 @@ A clip is kept as ``N T h w C`` throughout. That is a channels-last image for th
 list of tokens for the projections, so that neither needs a copy.
 """
 
+import math
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from .linear_attention import ALL, LinearAttention
-from .position_encoding import build_position
+from .linear_attention import LinearAttention
 
-__all__ = ['ATTENTIONS', 'ConvFeedForward', 'STTransformer', 'STTransformerBlock', 'TemporalConv']
+__all__ = ['ConvFeedForward', 'STTransformer', 'STTransformerBlock', 'SinusoidalPosition']
 
-ATTENTIONS = ('joint', 'factorised')
+ALL = slice(None)
+"""The frames of a clip, all of them."""
 
 
-class TemporalConv(nn.Module):
-    """Depthwise convolution over time, added to its input; the identity at the start.
+class SinusoidalPosition(nn.Module):
+    """Sines and cosines of the place in the crop and of the offset in frames, each with a gain.
 
-    Written as shifted products: a handful of element-wise operations instead of a 3-D convolution,
-    which is slow on CPUs and not channels-last.
+    A place is a share of the crop, so that a larger crop of the same person gives each body part
+    the same code; a time is a number of frames from the target.
 
     Args:
-        channels: Width C.
-        kernel_size: Odd number of frames that are seen.
-        causal: See only earlier frames and the own one.
+        channels: Width C; a multiple of 4.
     """
 
-    def __init__(self, channels: int, kernel_size: int = 3, causal: bool = False) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f'temporal_kernel is {kernel_size}; it must be odd and at least 1')
-        self.before = kernel_size - 1 if causal else kernel_size // 2
-        self.after = kernel_size - 1 - self.before
-        self.weight = nn.Parameter(torch.zeros(kernel_size, channels))
+        if channels % 4:
+            raise ValueError(f'channels is {channels}; sinusoidal positions need a multiple of 4')
+        self.channels = channels
+        # At 1 a position is as loud as the content that it is added to; at a tenth, what depends on
+        # places, as joints do, is learned late.
+        self.spatial_gain = nn.Parameter(torch.tensor(1.0))
+        self.temporal_gain = nn.Parameter(torch.tensor(1.0))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix frames at each place: (N, T, h, w, C) -> (N, T, h, w, C)."""
-        num_frames = x.shape[1]
-        # The first and last frame stand in for what lies outside the clip.
-        first = x[:, :1].expand(-1, self.before, -1, -1, -1)
-        last = x[:, -1:].expand(-1, self.after, -1, -1, -1)
-        padded = torch.cat((first, x, last), 1)  # N T+k-1 h w C
-        for tap, weight in enumerate(self.weight):
-            x = torch.addcmul(x, padded[:, tap : tap + num_frames], weight.to(x.dtype))
-        return x
+    def forward(self, height: int, width: int, frame_offsets: Tensor) -> Tensor:
+        """Encode the tokens of a clip.
+
+        Args:
+            height: Rows of tokens.
+            width: Columns of tokens.
+            frame_offsets: (T,), each frame's distance from the target in frames.
+
+        Returns:
+            (T, h, w, C) fp32.
+        """
+        # From half a cycle, which tells one end from the other, to 8 cycles across the crop.
+        cycles = 0.5 * 2 ** torch.linspace(0, 4, self.channels // 4, device=frame_offsets.device)
+        rows = _waves(_centres(height, cycles), 2 * math.pi * cycles)  # h C/2
+        columns = _waves(_centres(width, cycles), 2 * math.pi * cycles)  # w C/2
+        rows = rows[:, None].expand(-1, width, -1)  # h w C/2
+        columns = columns[None].expand(height, -1, -1)  # h w C/2
+        spatial = torch.cat((rows, columns), -1)  # h w C
+        # From one radian a frame down to 1/64: periods of 6 to 400 frames.
+        rates = 2 ** -torch.linspace(0, 6, self.channels // 2, device=frame_offsets.device)
+        temporal = _waves(frame_offsets.to(rates.dtype), rates)  # T C
+        return self.spatial_gain * spatial + self.temporal_gain * temporal[:, None, None]
+
+
+def _centres(size: int, like: Tensor) -> Tensor:
+    """Return the centres of ``size`` cells that divide [-0.5, 0.5]."""
+    cells = torch.arange(size, device=like.device, dtype=like.dtype)
+    return (cells + 0.5) / size - 0.5
+
+
+def _waves(position: Tensor, rate: Tensor) -> Tensor:
+    """Return sines and cosines of (P,) positions at (R,) rates: (P, 2 R)."""
+    angle = position[:, None] * rate
+    return torch.cat((angle.sin(), angle.cos()), -1)
 
 
 class ConvFeedForward(nn.Module):
@@ -56,12 +80,11 @@ class ConvFeedForward(nn.Module):
 
     Args:
         channels: Width C of the tokens.
-        ratio: Width of the hidden layer in C.
     """
 
-    def __init__(self, channels: int, ratio: float = 2.0) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        hidden = int(channels * ratio)
+        hidden = 2 * channels
         self.expand = nn.Linear(channels, hidden)
         self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.reduce = nn.Linear(hidden, channels)
@@ -75,52 +98,24 @@ class ConvFeedForward(nn.Module):
 
 
 class STTransformerBlock(nn.Module):
-    """One pre-norm block: a local look in time, attention, the convolutional feed-forward part.
+    """One pre-norm block: attention over all T h w tokens, then the feed-forward part.
 
-    ``joint`` attention mixes all T h w tokens at once. ``factorised`` mixes the tokens of each
-    frame and then, at each place, those of all frames.
+    Each of the two is added with a learned scale for each channel.
 
     Args:
         channels: Width C of the tokens.
         num_heads: Heads of the attention.
-        attention: One of :data:`ATTENTIONS`.
         form: Arguments of :class:`~star_pose.models.layers.linear_attention.AttentionForm`.
-        ffn_ratio: Width of the feed-forward part in C.
-        temporal_kernel: Frames that a depthwise convolution over time sees; 1 leaves it out.
-        causal: Let no token see a later frame.
-        residual_scale: What the learned, per-channel scale of each residual branch starts from.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        num_heads: int = 4,
-        attention: str = 'joint',
-        form: dict | None = None,
-        ffn_ratio: float = 2.0,
-        temporal_kernel: int = 1,
-        causal: bool = False,
-        residual_scale: float = 1.0,
-    ) -> None:
+    def __init__(self, channels: int, num_heads: int = 4, form: dict | None = None) -> None:
         super().__init__()
-        if attention not in ATTENTIONS:
-            raise ValueError(f'attention is {attention!r}; it must be one of {ATTENTIONS}')
-        self.temporal = (
-            TemporalConv(channels, temporal_kernel, causal) if temporal_kernel != 1 else None
-        )
-        across = 'past' if causal else 'clip'
-        self.spatial = None
-        if attention == 'factorised':
-            self.spatial = nn.Sequential(
-                nn.LayerNorm(channels), LinearAttention(channels, num_heads, form, 'frame')
-            )
-            self.spatial_scale = nn.Parameter(torch.full((channels,), residual_scale))
         self.norm = nn.LayerNorm(channels)
-        self.attention = LinearAttention(channels, num_heads, form, across)
-        self.attention_scale = nn.Parameter(torch.full((channels,), residual_scale))
+        self.attention = LinearAttention(channels, num_heads, form)
+        self.attention_scale = nn.Parameter(torch.ones(channels))
         self.ffn_norm = nn.LayerNorm(channels)
-        self.ffn = ConvFeedForward(channels, ffn_ratio)
-        self.ffn_scale = nn.Parameter(torch.full((channels,), residual_scale))
+        self.ffn = ConvFeedForward(channels)
+        self.ffn_scale = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor, shown: slice = ALL) -> Tensor:
         """Mix the tokens of a clip.
@@ -132,53 +127,33 @@ class STTransformerBlock(nn.Module):
         Returns:
             (N, T', h, w, C).
         """
-        if self.temporal is not None:
-            x = self.temporal(x)
-        tokens = x.flatten(2, 3)  # N T L C
-        if self.spatial is None:
-            mixed = self.attention(self.norm(tokens), shown)  # N T' L C
-        else:
-            tokens = _add_scaled(tokens, self.spatial_scale, self.spatial(tokens))
-            mixed = self._attend_at_each_place(self.norm(tokens), shown)  # N T' L C
-        tokens = _add_scaled(tokens[:, shown], self.attention_scale, mixed)
-        x = tokens.unflatten(2, x.shape[2:4])  # N T' h w C
+        normed = self.norm(x)
+        wanted = x[:, shown]  # N T' h w C
+        mixed = self.attention(normed[:, shown].flatten(1, 3), normed.flatten(1, 3))  # N T'hw C
+        x = _add_scaled(wanted, self.attention_scale, mixed.view_as(wanted))
         return _add_scaled(x, self.ffn_scale, self.ffn(self.ffn_norm(x)))
 
-    def _attend_at_each_place(self, tokens: Tensor, shown: slice) -> Tensor:
-        """Attend over the T tokens of each place: (N, T, L, C) -> (N, T', L, C)."""
-        num_places = tokens.shape[2]
-        places = tokens.transpose(1, 2).flatten(0, 1).unsqueeze(2)  # NL T 1 C
-        mixed = self.attention(places, shown).squeeze(2)  # NL T' C
-        return mixed.unflatten(0, (-1, num_places)).transpose(1, 2)  # N T' L C
 
-
-class STTransformer(BaseModule):
+class STTransformer(nn.Module):
     """Positions and a stack of blocks over the tokens of a clip of any length and size.
 
     Args:
         channels: Width C of the tokens.
         depth: Number of blocks.
-        position: ``'sinusoidal'`` or ``'learned'``.
-        with_cp: Recompute each block in the backward pass instead of keeping its activations.
-        init_cfg: Initialisation config of MMEngine.
-        **block: Arguments of :class:`STTransformerBlock`.
+        num_heads: Heads of the attention.
+        form: Arguments of :class:`~star_pose.models.layers.linear_attention.AttentionForm`.
     """
 
     def __init__(
-        self,
-        channels: int = 64,
-        depth: int = 3,
-        position: str = 'sinusoidal',
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
-        **block,
+        self, channels: int = 64, depth: int = 3, num_heads: int = 4, form: dict | None = None
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         if depth < 1:
             raise ValueError(f'depth is {depth}; it must be at least 1')
-        self.with_cp = with_cp
-        self.position = build_position(position, channels)
-        self.blocks = nn.ModuleList(STTransformerBlock(channels, **block) for _ in range(depth))
+        self.position = SinusoidalPosition(channels)
+        self.blocks = nn.ModuleList(
+            STTransformerBlock(channels, num_heads, form) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, frame_offsets: Tensor, shown: slice = ALL) -> Tensor:
@@ -193,15 +168,11 @@ class STTransformer(BaseModule):
             (N, T', h, w, C), normalised over C.
         """
         x = x + self.position(*x.shape[2:4], frame_offsets).to(x.dtype)
-        for depth, block in enumerate(self.blocks, start=1):
-            wanted = shown if depth == len(self.blocks) else ALL
-            if self.with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, x, wanted, use_reentrant=False)
-            else:
-                x = block(x, wanted)
-        return self.norm(x)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        return self.norm(self.blocks[-1](x, shown))
 
 
 def _add_scaled(x: Tensor, scale: Tensor, branch: Tensor) -> Tensor:
-    """``x + scale * branch`` in one pass over the memory, in the type of ``x``."""
+    """Return ``x + scale * branch`` in one pass over the memory, in the type of ``x``."""
     return torch.addcmul(x, scale.to(x.dtype), branch.to(x.dtype))

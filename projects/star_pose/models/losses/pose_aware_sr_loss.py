@@ -1,4 +1,4 @@
-"""Compound loss that makes super-resolution serve keypoints: pixels, structure, features, pose."""
+"""Compound loss that makes super-resolution serve keypoints: pixels, structure and pose."""
 
 from __future__ import annotations
 
@@ -9,46 +9,100 @@ import torch.nn.functional as F
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from .frozen_pose_features import relative_error
-from .pose_evidence import pose_evidence
+__all__ = ['PoseAwareSRLoss', 'charbonnier', 'pose_evidence', 'weighted_mean']
 
-__all__ = ['PoseAwareSRLoss']
-
-STRUCTURES = ('gradient', 'laplacian', None)
-
-
-def _charbonnier(difference: Tensor, eps: float) -> Tensor:
-    """Smooth absolute value, 0 at 0."""
-    return (difference.square() + eps**2).sqrt() - eps
+DEFAULT_WEIGHTS = {'pose': 1.0, 'pixel': 1.0, 'structure': 0.5}
+EPS = 1e-3
+"""Charbonnier's rounding, in units of the normalised image."""
 
 
-def _weighted_mean(error: Tensor, weight: Tensor) -> Tensor:
+def charbonnier(difference: Tensor) -> Tensor:
+    """Return a smooth absolute value, 0 at 0."""
+    return (difference.square() + EPS**2).sqrt() - EPS
+
+
+def weighted_mean(error: Tensor, weight: Tensor) -> Tensor:
     """Average (N, C, h, w) by weights (N, 1, h, w): (N,), 0 where all weights are 0."""
     total = (error.mean(1, keepdim=True) * weight).flatten(1).sum(1)  # (N, 1, h, w) -> (N,)
     return total / weight.flatten(1).sum(1).clamp(min=1e-6)
 
 
-def _gradients(image: Tensor) -> list[Tensor]:
+def _differences(image: Tensor) -> list[Tensor]:
     """Forward differences along x, (N, C, H, W-1), and y, (N, C, H-1, W)."""
     return [image[..., 1:] - image[..., :-1], image[..., 1:, :] - image[..., :-1, :]]
 
 
-def _laplacian(image: Tensor) -> list[Tensor]:
-    """Four neighbours minus four times the centre: (N, C, H-2, W-2)."""
-    centre = image[..., 1:-1, 1:-1]
-    rows = image[..., :-2, 1:-1] + image[..., 2:, 1:-1]
-    columns = image[..., 1:-1, :-2] + image[..., 1:-1, 2:]
-    return [rows + columns - 4 * centre]
+def _difference_weights(weight: Tensor) -> list[Tensor]:
+    """Give every difference its smaller pixel's weight, so that none reaches across the mask."""
+    return [
+        torch.minimum(weight[..., 1:], weight[..., :-1]),
+        torch.minimum(weight[..., 1:, :], weight[..., :-1, :]),
+    ]
 
 
-def _stencil_weights(weight: Tensor, structure: str) -> list[Tensor]:
-    """Give every difference its smallest pixel's weight, so that none reaches across the mask."""
-    if structure == 'gradient':
-        return [
-            torch.minimum(weight[..., 1:], weight[..., :-1]),
-            torch.minimum(weight[..., 1:, :], weight[..., :-1, :]),
-        ]
-    return [-F.max_pool2d(-weight, 3, stride=1)]
+def _squared_distance_to_segment(points: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Squared distances (N, limbs, P) of points (P, 2) to segments with ends (N, limbs, 2)."""
+    along = end - start  # (N, limbs, 2)
+    # A segment between equal points has length 0.
+    length2 = along.square().sum(-1, keepdim=True).clamp(min=1e-6)  # (N, limbs, 1)
+    # |p - s|^2 is expanded by axes: no (N, limbs, P, 2) tensor is made.
+    dx = points[:, 0] - start[..., :1]  # (N, limbs, P)
+    dy = points[:, 1] - start[..., 1:]
+    position = ((dx * along[..., :1] + dy * along[..., 1:]) / length2).clamp(0, 1)
+    return (dx - position * along[..., :1]) ** 2 + (dy - position * along[..., 1:]) ** 2
+
+
+@torch.no_grad()
+def pose_evidence(
+    keypoints: Tensor,
+    visible: Tensor,
+    size: tuple[int, int],
+    skeleton: Sequence[tuple[int, int]] | None = None,
+    sigma: float = 6.0,
+    limb_sigma: float = 4.0,
+    stride: int = 2,
+) -> Tensor:
+    """Draw the maximum of Gaussians around joints and around the lines between them.
+
+    A joint that is not labelled or lies outside the frame adds nothing, and neither does a limb
+    with such an end: its line would be a guess.
+
+    Args:
+        keypoints: (N, K, 2).
+        visible: (N, K), labelled where positive.
+        size: (w, h) of the frame in pixels.
+        skeleton: Pairs of joint indices; None draws joints alone.
+        sigma: Standard deviation in pixels around a joint.
+        limb_sigma: Standard deviation in pixels around a limb's line.
+        stride: The map is computed at every ``stride``-th pixel and interpolated, which costs
+            ``stride**2`` times less; 1 is exact.
+
+    Returns:
+        Tensor: (N, 1, H, W) in [0, 1].
+    """
+    keypoints = keypoints.float()
+    width, height = size
+    limit = keypoints.new_tensor([width - 1, height - 1])
+    inside = ((keypoints >= 0) & (keypoints <= limit)).all(-1)  # (N, K, 2) -> (N, K)
+    valid = (visible > 0) & inside
+    xs, ys = (
+        (torch.arange(-(-side // stride), device=keypoints.device) + 0.5) * stride - 0.5
+        for side in size
+    )
+    points = torch.cartesian_prod(ys, xs).flip(-1)  # (P, 2), x first
+    squared = _squared_distance_to_segment(points, keypoints, keypoints)  # (N, K, P)
+    exponents = [(-squared / (2 * sigma**2)).masked_fill(~valid[..., None], -torch.inf)]
+    if skeleton is not None and len(skeleton) > 0:
+        first, second = torch.as_tensor(skeleton, device=keypoints.device).long().unbind(-1)
+        squared = _squared_distance_to_segment(points, keypoints[:, first], keypoints[:, second])
+        both = (valid[:, first] & valid[:, second])[..., None]  # (N, limbs, 1)
+        exponents.append((-squared / (2 * limb_sigma**2)).masked_fill(~both, -torch.inf))
+    evidence = torch.cat(exponents, 1).amax(1).exp()  # (N, K + limbs, P) -> (N, P)
+    evidence = evidence.unflatten(1, (1, len(ys), len(xs)))  # (N, P) -> (N, 1, H/s, W/s)
+    if stride == 1:
+        return evidence
+    evidence = F.interpolate(evidence, scale_factor=stride, mode='bilinear', align_corners=False)
+    return evidence[..., :height, :width]
 
 
 @MODELS.register_module()
@@ -61,9 +115,7 @@ class PoseAwareSRLoss(nn.Module):
     - ``pixel``: Charbonnier distance (Lai et al., arXiv 1710.01992) of SR and HR frame, averaged
       with the weight ``1 + evidence_gain * evidence``; the evidence is 1 on joints and limbs and
       falls off as a Gaussian.
-    - ``structure``: the same distance of their gradients or Laplacians, in the same regions.
-    - ``feature``: relative squared distance of what the early stages of a frozen pose network see
-      in the two.
+    - ``structure``: the same distance of their gradients, in the same regions.
     - ``pose``: the pose head's own loss, passed through, so that one set of weights rules all.
 
     Everything outside the source image is masked. A sample with weight 0 adds nothing, yet its
@@ -71,19 +123,15 @@ class PoseAwareSRLoss(nn.Module):
 
     Args:
         sigma: Extent of a joint's evidence in HR pixels (standard deviation).
-        limb_sigma: The same for limbs.
+        limb_sigma: Extent of a limb's evidence, alike.
         evidence_gain: How much more a pixel on a joint counts than background; 0 switches the
             pose-awareness off.
-        evidence_stride: See :func:`pose_evidence`.
-        eps: Charbonnier's rounding, in units of the normalised image.
-        structure: ``'gradient'``, ``'laplacian'`` or None for no such term.
-        feature: Config of :class:`FrozenPoseFeatures`, or None for no such term.
-        weights: Config of the terms' weights: :class:`FixedLossWeights`,
-            :class:`ScheduledLossWeights` or :class:`UncertaintyLossWeights`. Default: fixed, 0.5
-            for ``structure`` and 1 for the others.
+        weights: Weight of each term, by default 0.5 for ``structure`` and 1 for ``pixel`` and
+            ``pose``. A term of weight 0 is not computed.
 
     Raises:
-        ValueError: If ``structure`` is unknown, or an extent, the gain or ``eps`` is out of range.
+        ValueError: If a weight is negative or names no term, or an extent or the gain is out of
+            range.
     """
 
     def __init__(
@@ -91,28 +139,24 @@ class PoseAwareSRLoss(nn.Module):
         sigma: float = 6.0,
         limb_sigma: float = 4.0,
         evidence_gain: float = 4.0,
-        evidence_stride: int = 2,
-        eps: float = 1e-3,
-        structure: str | None = 'gradient',
-        feature: dict | None = None,
-        weights: dict | None = None,
+        weights: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
-        if structure not in STRUCTURES:
-            raise ValueError(f'structure is {structure!r}; it must be one of {STRUCTURES}')
-        if min(sigma, limb_sigma, eps) <= 0 or evidence_gain < 0 or evidence_stride < 1:
+        if min(sigma, limb_sigma) <= 0 or evidence_gain < 0:
             raise ValueError(
-                f'sigma={sigma}, limb_sigma={limb_sigma} and eps={eps} must be > 0, '
-                f'evidence_gain={evidence_gain} >= 0, evidence_stride={evidence_stride} >= 1'
+                f'sigma={sigma} and limb_sigma={limb_sigma} must be > 0, '
+                f'evidence_gain={evidence_gain} >= 0'
             )
-        self.sigma, self.limb_sigma = sigma, limb_sigma
-        self.evidence_gain, self.evidence_stride = evidence_gain, evidence_stride
-        self.eps = eps
-        self.structure = structure
-        self.feature = None
-        if feature is not None:
-            self.feature = MODELS.build({'type': 'FrozenPoseFeatures', **feature})
-        self.weights = MODELS.build(weights or {'type': 'FixedLossWeights', 'structure': 0.5})
+        self.sigma, self.limb_sigma, self.evidence_gain = sigma, limb_sigma, evidence_gain
+        self.weights = dict(DEFAULT_WEIGHTS)
+        for name, weight in (weights or {}).items():
+            if name not in DEFAULT_WEIGHTS:
+                raise ValueError(
+                    f'weights names {name!r}; the terms are {", ".join(DEFAULT_WEIGHTS)}'
+                )
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight < 0:
+                raise ValueError(f'the weight of {name!r} is {weight!r}; it must be a number >= 0')
+            self.weights[name] = weight
 
     def forward(
         self,
@@ -130,7 +174,7 @@ class PoseAwareSRLoss(nn.Module):
         Args:
             sr: (N, 3, H, W), the super-resolved frames.
             hr: (N, 3, H, W), their targets, normalised alike.
-            keypoints: (N, K, 2), x first, in pixels of the HR frame; None: no joint is known.
+            keypoints: (N, K, 2); None: no joint is known.
             visible: (N, K), labelled where positive; None with ``keypoints`` given: all are.
             mask: (N, 1, H, W), 1 inside the source image; None: everywhere.
             skeleton: Pairs of joint indices that are limbs.
@@ -139,23 +183,26 @@ class PoseAwareSRLoss(nn.Module):
                 ``pose``.
 
         Returns:
-            dict[str, Tensor]: ``loss_sr_pixel``, ``loss_sr_structure``, ``loss_sr_feature`` where
-            switched on, ``loss_sr_balance`` with learned weights, and the pose entries under their
-            names.
+            dict[str, Tensor]: ``loss_sr_pixel`` and ``loss_sr_structure`` where their weight is not
+            0, and the pose entries under their names.
 
         Raises:
             ValueError: If the shapes of the frames, or of the mask, do not agree.
         """
         _check_shapes(sr, hr, mask)
-        mask = torch.ones_like(sr[:, :1]) if mask is None else mask.to(sr.dtype)
-        if sample_weight is None:
-            sample_weight = sr.new_ones(len(sr))
-        weight = mask * self.pixel_weights(sr, keypoints, visible, skeleton)
-        terms = {
-            name: (values * sample_weight).mean()  # (N,) -> scalar
-            for name, values in self._terms(sr, hr, weight).items()
+        weight = self.pixel_weights(sr, keypoints, visible, skeleton)
+        if mask is not None:
+            weight = mask.to(sr.dtype) * weight
+        losses = {
+            name: _scale(value, self.weights['pose']) if 'loss' in name else value
+            for name, value in (pose_losses or {}).items()
         }
-        return self._weigh(terms, pose_losses or {}, (sample_weight > 0).any().to(sr.dtype))
+        for name, term in (('pixel', self._pixel_term), ('structure', self._structure_term)):
+            if self.weights[name]:
+                values = term(sr - hr, weight)  # (N,)
+                values = values if sample_weight is None else values * sample_weight
+                losses[f'loss_sr_{name}'] = self.weights[name] * values.mean()
+        return losses
 
     def pixel_weights(
         self,
@@ -167,62 +214,25 @@ class PoseAwareSRLoss(nn.Module):
         """Return ``1 + gain * evidence`` as (N, 1, H, W); arguments as in :meth:`forward`."""
         if keypoints is None or self.evidence_gain == 0:
             return torch.ones_like(sr[:, :1])
-        if visible is None:
-            visible = torch.ones_like(keypoints[..., 0])
-        evidence = pose_evidence(
-            keypoints,
-            visible,
-            (sr.shape[-1], sr.shape[-2]),
-            skeleton,
-            self.sigma,
-            self.limb_sigma,
-            self.evidence_stride,
-        )
+        visible = torch.ones_like(keypoints[..., 0]) if visible is None else visible
+        size = (sr.shape[-1], sr.shape[-2])
+        evidence = pose_evidence(keypoints, visible, size, skeleton, self.sigma, self.limb_sigma)
         return 1 + self.evidence_gain * evidence.to(sr.dtype)
 
-    def _terms(self, sr: Tensor, hr: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """Return every term of every sample, (N,), unweighted."""
-        terms = {'pixel': _weighted_mean(_charbonnier(sr - hr, self.eps), weight)}
-        if self.structure is not None:
-            operator = _gradients if self.structure == 'gradient' else _laplacian
-            stencils = _stencil_weights(weight, self.structure)
-            errors = [
-                _weighted_mean(_charbonnier(response, self.eps), stencil)
-                for response, stencil in zip(operator(sr - hr), stencils, strict=True)
-            ]
-            terms['structure'] = torch.stack(errors).mean(0)  # (directions, N) -> (N,)
-        if self.feature is not None:
-            terms['feature'] = self._feature_term(sr, hr, weight)
-        return terms
+    def _pixel_term(self, error: Tensor, weight: Tensor) -> Tensor:
+        return weighted_mean(charbonnier(error), weight)
 
-    def _feature_term(self, sr: Tensor, hr: Tensor, weight: Tensor) -> Tensor:
-        # Padding is made equal in both, so that it cannot leak in through a receptive field.
-        inside = (weight > 0).to(sr.dtype)
-        with torch.no_grad():
-            targets = self.feature(hr * inside)
-        errors = []
-        for feature, target in zip(self.feature(sr * inside), targets, strict=True):
-            pooled = F.adaptive_avg_pool2d(
-                weight, feature.shape[-2:]
-            )  # (N, 1, H, W) -> (N, 1, h, w)
-            errors.append(relative_error(feature.float(), target.float(), pooled))
-        return torch.stack(errors).mean(0)  # (layers, N) -> (N,)
-
-    def _weigh(
-        self, terms: dict[str, Tensor], pose_losses: dict[str, Tensor], active: Tensor
-    ) -> dict[str, Tensor]:
-        named = {**({'pose': active} if pose_losses else {}), **terms}
-        factors = self.weights(named)
-        losses = {
-            name: _scale(value, factors['pose']) if 'loss' in name else value
-            for name, value in pose_losses.items()
-        }
-        losses.update({f'loss_sr_{name}': factors[name] * value for name, value in terms.items()})
-        penalty = self.weights.penalty(named, active)
-        return losses if penalty is None else {**losses, 'loss_sr_balance': penalty}
+    def _structure_term(self, error: Tensor, weight: Tensor) -> Tensor:
+        across, down = (
+            weighted_mean(charbonnier(difference), smaller)
+            for difference, smaller in zip(
+                _differences(error), _difference_weights(weight), strict=True
+            )
+        )
+        return (across + down) / 2
 
 
-def _scale(value: Tensor | list[Tensor], factor: Tensor | float) -> Tensor | list[Tensor]:
+def _scale(value: Tensor | list[Tensor], factor: float) -> Tensor | list[Tensor]:
     """Scale a loss or a list of losses, both of which MMEngine accepts."""
     return value * factor if isinstance(value, Tensor) else [item * factor for item in value]
 

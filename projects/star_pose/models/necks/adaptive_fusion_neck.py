@@ -26,7 +26,7 @@ class AdaptiveFusionNeck(BaseModule):
         reduction: The weights are computed on C / ``reduction`` channels.
         norm_cfg: Norm of the fused map; by default group norm, which, unlike batch norm, is the
             same in training, in evaluation and for a batch of one.
-        init_cfg: Initialisation config of MMEngine.
+        init_cfg: As :class:`mmengine.model.BaseModule`.
 
     Raises:
         ValueError: If ``num_branches`` is below 1.
@@ -68,7 +68,7 @@ class AdaptiveFusionNeck(BaseModule):
         return (*passed, F.relu(self.norm(fused)))
 
     def fusion_weights(self, feats: Sequence[Tensor]) -> Tensor:
-        """The share of each branch at every pixel and channel.
+        """Return the share of each branch at every pixel and channel.
 
         Args:
             feats: As for :meth:`forward`.

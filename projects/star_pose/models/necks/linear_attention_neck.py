@@ -26,12 +26,10 @@ class LinearAttentionNeck(BaseModule):
         depth: Transformer blocks.
         index: Which of the backbone's maps; the others are passed through.
         num_heads: Heads of the attention.
-        kernel: ``'leaky_relu'``, ``'relu'``, ``'elu1'`` or ``'softmax'``.
-        normaliser: ``'absolute'``, ``'shift'``, ``'inline'`` or ``'naive'``.
+        kernel: ``'leaky_relu'``, ``'relu'`` or ``'softmax'``.
+        normaliser: ``'absolute'`` or ``'naive'``.
         slope: Slope of the LeakyReLU kernel below zero.
-        position: ``'sinusoidal'`` or ``'learned'``.
-        with_cp: Recompute the blocks in the backward pass to save memory.
-        init_cfg: Initialisation config of MMEngine.
+        init_cfg: As :class:`mmengine.model.BaseModule`.
     """
 
     def __init__(
@@ -44,8 +42,6 @@ class LinearAttentionNeck(BaseModule):
         kernel: str = 'leaky_relu',
         normaliser: str = 'absolute',
         slope: float = 0.1,
-        position: str = 'sinusoidal',
-        with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -54,11 +50,9 @@ class LinearAttentionNeck(BaseModule):
         self.project_in = nn.Linear(in_channels, embed_channels)
         self.transformer = STTransformer(
             embed_channels,
-            depth=depth,
-            position=position,
-            with_cp=with_cp,
-            num_heads=num_heads,
-            form=dict(kernel=kernel, normaliser=normaliser, slope=slope),
+            depth,
+            num_heads,
+            dict(kernel=kernel, normaliser=normaliser, slope=slope),
         )
         self.project_out = nn.Linear(embed_channels, in_channels)
         nn.init.zeros_(self.project_out.weight)

@@ -1,10 +1,10 @@
-"""Features of the frames next to the target."""
+"""The CNN branch: the texture of the frames next to the target, and its residual blocks."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from star_pose.models.layers.neighbour_texture import NeighbourTexture
+from star_pose.models.layers.cnn_branch import NeighbourTexture, ResidualBlock
 
 
 def make_features(num_frames=4):
@@ -17,7 +17,7 @@ def test_equals_a_convolution_of_the_frames_side_by_side():
     features = make_features()
     window = torch.cat([features[:, 1], features[:, 2], features[:, 3]], 1)
     expected = F.conv2d(window, module.mix.weight, module.mix.bias, padding=1)
-    found = module(features, torch.arange(4) - 2, slice(2, 3))
+    found = module(features, slice(2, 3))
     torch.testing.assert_close(found, expected)
 
 
@@ -29,17 +29,6 @@ def test_the_frame_itself_weighs_most_at_the_start():
     assert own.std() == pytest.approx(kaiming, rel=0.03)
     for neighbour in (before, after):
         assert neighbour.std() == pytest.approx(0.3 * kaiming, rel=0.03)
-
-
-def test_neighbours_are_found_by_time_not_by_order():
-    torch.manual_seed(0)
-    module = NeighbourTexture(8, 8, 3)
-    features, offsets = make_features(), torch.arange(4) - 2
-    order = torch.tensor([3, 0, 2, 1])
-    torch.testing.assert_close(
-        module(features[:, order], offsets[order], slice(2, 3)),
-        module(features, offsets, slice(2, 3)),
-    )
 
 
 @pytest.mark.parametrize(
@@ -61,10 +50,19 @@ def test_a_still_is_its_own_neighbour():
     module = NeighbourTexture(8, 8, 2)
     still = make_features(1)
     repeated = still.expand(-1, 3, -1, -1, -1)
-    found = module(still, torch.zeros(1))
-    torch.testing.assert_close(found, module(repeated, torch.arange(3) - 1, slice(1, 2)))
+    found = module(still, slice(None))
+    torch.testing.assert_close(found, module(repeated, slice(1, 2)))
 
 
 def test_a_negative_number_is_refused():
     with pytest.raises(ValueError, match='num_neighbours is -1'):
         NeighbourTexture(8, 8, -1)
+
+
+def test_a_residual_block_is_its_two_convolutions_and_starts_near_the_identity():
+    torch.manual_seed(0)
+    block = ResidualBlock(8)
+    x = make_features()[:, 0]
+    expected = x + block.conv2(block.conv1(x).relu())
+    torch.testing.assert_close(block(x), expected)
+    assert (block(x) - x).norm() < 0.05 * x.norm()
