@@ -7,6 +7,7 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS
 
 from pose_batches import batch, build, estimator, heatmap_head, hrnet, losses_of, resnet, star_pose
 from star_pose.models import STARPoseNet
+from star_pose.models.backbones.stem_map import StemMap
 from star_pose.models.heads.joint_map_head import joint_distributions
 from star_pose.models.heads.pose_handoff import find_stem, move_grid, run_stem
 from star_pose.models.heads.sr_decoder import bicubic_upsample
@@ -133,20 +134,14 @@ class SaysItsEntry(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.steps = torch.nn.ModuleList(
-            torch.nn.Conv2d(c, o, 3, stride=2) for c, o in ((3, 6), (6, 12))
-        )
-        self.pad = torch.nn.ZeroPad2d((0, 1, 0, 1))
+        pad = torch.nn.ZeroPad2d((0, 1, 0, 1))
+        self.first = torch.nn.Sequential(pad, torch.nn.Conv2d(3, 6, 3, stride=2))
+        self.second = torch.nn.Sequential(pad, torch.nn.Conv2d(6, 12, 3, stride=2))
         self.last = torch.nn.Conv2d(12, 8, 1)
-
-    def stem_entry(self):
-        return dict(layers=('pad', 'steps.0', 'pad', 'steps.1'), channels=12, origin=3.0)
-
-    def run_trunk(self, stem_map):
-        return (self.last(stem_map),)
+        self.stem_map = StemMap(('first', 'second'), 12, rectified=False, origin=3.0)
 
     def forward(self, image):
-        return self.run_trunk(run_stem(self, image))
+        return (self.last(self.second(self.first(image))),)
 
 
 def test_a_backbone_that_says_its_entry_serves_residual_and_feature():
@@ -165,4 +160,4 @@ def test_a_backbone_that_says_its_entry_serves_residual_and_feature():
 def test_its_grid_is_the_one_that_it_says(dot):
     net = see_through(SaysItsEntry())
     seen = run_stem(net, bicubic_upsample(low_resolution(dot), 4)).detach()
-    check(place(seen, net.stem_entry()['origin']), dot)
+    check(place(seen, net.stem_map.origin), dot)

@@ -125,7 +125,7 @@ def test_feature_freezes_the_stem_it_does_not_run():
     backbone = model.head.pose_net.backbone
     frozen = {name for name, item in backbone.named_parameters() if not item.requires_grad}
     stem = {name.split('.')[0] for name in frozen}
-    assert stem == set(find_stem(backbone).layers) - {'relu'}
+    assert stem == set(find_stem(backbone).modules) - {'relu'}
     calls = []
     backbone.conv1.register_forward_hook(lambda *args: calls.append(args))
     model(torch.randn(1, 3, 3, 32, 24), None)

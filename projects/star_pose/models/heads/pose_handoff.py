@@ -11,14 +11,13 @@
 With ``ImageHandoff`` and ``ResidualHandoff`` the model starts as the bicubic baseline.
 
 ``residual`` and ``feature`` ask the backbone where its stride-4 map enters. HRNet and ResNet are
-known. Any other backbone says it by two methods: ``stem_entry()`` returns the fields of
-:class:`Stem` as a dict, and ``run_trunk(stem_map)`` computes everything behind the stem.
+known; any other backbone says it by an attribute ``stem_map``, a
+:class:`~star_pose.models.backbones.stem_map.StemMap`.
 """
 
 from __future__ import annotations
 
 import copy
-import dataclasses
 from abc import abstractmethod
 
 import torch.nn.functional as F
@@ -28,6 +27,7 @@ from mmpose.models.backbones.resnet import ResNet
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from ..backbones.stem_map import StemMap
 from .sr_decoder import bicubic_upsample, has_pretrained_init
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     'FeatureHandoff',
     'ImageHandoff',
     'ResidualHandoff',
-    'Stem',
     'build_handoff',
     'find_stem',
     'move_grid',
@@ -46,53 +45,34 @@ __all__ = [
 STEM_STRIDE = 4
 
 
-@dataclasses.dataclass(frozen=True)
-class Stem:
-    """Where a backbone's stride-4 map enters.
-
-    Args:
-        layers: Names of the modules in front of it, in the order in which the backbone's own
-            forward runs them, each on the result of the one before.
-        channels: Channels of the map.
-        origin: HR pixel at the centre of the map's first cell, the same for rows and columns: 0
-            where stride-2 convolutions pad alike on both sides.
-        rectified: Whether the map is never negative.
-    """
-
-    layers: tuple[str, ...]
-    channels: int
-    origin: float = 0.0
-    rectified: bool = True
-
-
-def find_stem(backbone: nn.Module) -> Stem:
-    """Ask a backbone for its stem.
+def find_stem(backbone: nn.Module) -> StemMap:
+    """Ask a backbone where its stride-4 map enters.
 
     Raises:
-        ValueError: If the backbone has no ``stem_entry`` and is no HRNet or ResNet, or a subclass
-            of them with a forward of its own.
+        ValueError: If the backbone has no ``stem_map`` and is no HRNet or ResNet, or a subclass of
+            them with a forward of its own.
     """
     forward = type(backbone).forward
-    if hasattr(backbone, 'stem_entry'):
-        return Stem(**backbone.stem_entry())
+    if isinstance(getattr(backbone, 'stem_map', None), StemMap):
+        return backbone.stem_map
     if forward is HRNet.forward:
         first, second = backbone.norm1_name, backbone.norm2_name
-        layers = ('conv1', first, 'relu', 'conv2', second, 'relu')
-        return Stem(layers, backbone.conv2.out_channels)
+        modules = ('conv1', first, 'relu', 'conv2', second, 'relu')
+        return StemMap(modules, backbone.conv2.out_channels, rectified=True)
     if forward is ResNet.forward:
         convolutions = ('stem',) if backbone.deep_stem else ('conv1', backbone.norm1_name, 'relu')
-        return Stem((*convolutions, 'maxpool'), backbone.stem_channels)
+        return StemMap((*convolutions, 'maxpool'), backbone.stem_channels, rectified=True)
     raise ValueError(
         f'the stem of {type(backbone).__name__} is unknown: `residual` and `feature` need an '
-        'HRNet, a ResNet or a backbone with `stem_entry` and `run_trunk`; '
+        'HRNet, a ResNet or a backbone with a `stem_map`; '
         "use handoff='image', which takes any backbone"
     )
 
 
 def run_stem(backbone: nn.Module, image: Tensor) -> Tensor:
     """Run a backbone's stem alone: (N, 3, H, W) -> (N, channels, H/4, W/4)."""
-    for name in find_stem(backbone).layers:
-        image = backbone.get_submodule(name)(image)
+    for name in find_stem(backbone).modules:
+        image = getattr(backbone, name)(image)
     return image
 
 
@@ -105,19 +85,17 @@ def run_trunk(backbone: nn.Module, stem_map: Tensor) -> tuple[Tensor, ...]:
 
     Args:
         backbone: A backbone with a stem, see :func:`find_stem`.
-        stem_map: (N, channels, H/4, W/4), in the place of the stem's output. HRNet and ResNet
-            rectify it on the way.
+        stem_map: (N, channels, H/4, W/4), in the place of the stem's output. It is rectified on
+            the way where the stem's is.
 
     Returns:
         tuple[Tensor, ...]: What the backbone returns for an image of (H, W).
     """
-    if hasattr(backbone, 'run_trunk'):
-        return backbone.run_trunk(stem_map)
     view = copy.copy(backbone)
     # The trunk rectifies its input again, in place and, in HRNet, twice over: that would corrupt
     # what others read of the map, and autograd refuses it. Out of place it changes nothing.
     replaced = {
-        name: nn.ReLU() if name == 'relu' else nn.Identity() for name in find_stem(backbone).layers
+        name: nn.ReLU() if name == 'relu' else nn.Identity() for name in find_stem(backbone).modules
     }
     view._modules = {**backbone._modules, **replaced}
     return type(backbone).forward(view, stem_map)
@@ -307,8 +285,8 @@ class FeatureHandoff(_StemHandoff):
         ]
         super().__init__(**{'init_cfg': default, **kwargs})
         backbone = kwargs['pose_net'].backbone
-        for name in find_stem(backbone).layers:
-            backbone.get_submodule(name).requires_grad_(False)
+        for name in find_stem(backbone).modules:
+            getattr(backbone, name).requires_grad_(False)
 
     def enter(
         self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor | None
