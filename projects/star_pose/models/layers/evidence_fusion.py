@@ -87,11 +87,11 @@ def sample_maps(maps: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
 class EvidenceFusion(BaseModule):
     """Average the heatmaps of E frames, each brought to the target frame by motion.
 
-    Each frame's weight at a cell is a softmax over the frames of a linear score of four signs, whose
-    coefficients start at zero: the plain average. The signs are how well the moved frame matches the
-    target there (mean absolute difference), how far the cell moved, how sharp the joint's map is
-    (its maximum), and how many frames lie between. Places that come from outside a frame do not
-    count.
+    Each frame's weight at a cell is a softmax over the frames of a linear score of four signs,
+    whose coefficients start at zero: the plain average. The signs are how well the moved frame
+    matches the target there (mean absolute difference), how far the cell moved, how sharp the
+    joint's map is (its maximum), and how many frames lie between. Places that come from outside a
+    frame do not count.
 
     Args:
         num_frames: Frames E whose maps are fused.
