@@ -1,6 +1,8 @@
 """The cures: each heals its fault, and each leaves a healthy environment alone."""
 
+import os
 import pathlib
+import socket
 import subprocess
 import sys
 import types
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import runner as runner_module
 from packaging.version import Version
 
 from star_pose import compat
@@ -192,3 +195,84 @@ def test_applying_twice_changes_nothing():
     placeholder = sys.modules['mmcv._ext']
     compat.apply()
     assert sys.modules['mmcv._ext'] is placeholder
+
+
+def test_without_an_accelerator_the_runner_starts_gloo_processes(monkeypatch):
+    calls = []
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
+    monkeypatch.setattr(
+        torch.distributed,
+        'init_process_group',
+        lambda *args, **kwargs: calls.append((args, kwargs)),
+    )
+    compat.init_dist_anywhere('pytorch', backend='nccl', timeout=60)
+    ((args, kwargs),) = calls
+    assert args == ('gloo',)
+    assert kwargs['timeout'].total_seconds() == 60
+
+
+def test_with_an_accelerator_the_runner_is_left_alone(monkeypatch):
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
+    monkeypatch.setattr(runner_module, 'init_dist', 'upstream')
+    monkeypatch.setattr(runner_module, 'MMDistributedDataParallel', 'upstream')
+    compat.support_cpu_processes()
+    assert runner_module.init_dist == 'upstream'
+    assert runner_module.MMDistributedDataParallel == 'upstream'
+
+
+_TEN_RUNS = """
+import os, sys
+import torch
+from star_pose import compat
+for run in range(10):
+    children = []
+    for rank in range(2):
+        child = os.fork()
+        if child == 0:
+            os.environ.update(RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
+                              MASTER_PORT=str(int(sys.argv[1]) + run))
+            compat.init_dist_anywhere('pytorch')
+            total = torch.ones(1) * (rank + 1)
+            torch.distributed.all_reduce(total)
+            assert total.item() == 3
+            sys.exit(0)  # ends like a program of its own
+        children.append(child)
+    for child in children:
+        _, status = os.waitpid(child, 0)
+        assert status == 0, (run, status)
+print('clean')
+"""
+
+
+@pytest.mark.slow
+def test_ten_distributed_runs_end_clean_and_leave_their_process_group():
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    ran = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', _TEN_RUNS, str(port)],
+        env=dict(os.environ, PYTHONPATH=str(pathlib.Path(compat.__file__).parents[1])),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == 'clean'
+
+
+def test_the_process_group_is_left_at_the_interpreters_end(tmp_path, monkeypatch):
+    registered = []
+    monkeypatch.setattr(compat.atexit, 'register', registered.append)
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
+    store = torch.distributed.HashStore()
+    start = torch.distributed.init_process_group
+    monkeypatch.setattr(
+        torch.distributed,
+        'init_process_group',
+        lambda backend, timeout: start(backend, store=store, rank=0, world_size=1),
+    )
+    compat.init_dist_anywhere('pytorch')
+    assert torch.distributed.is_initialized()
+    (end,) = registered
+    end()
+    assert not torch.distributed.is_initialized()
+    end()  # a script that has left it itself

@@ -7,11 +7,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.runner import runner as runner_module
 from torch import nn
 
+from star_pose.checkpoint import CheckpointError
 from star_pose.datasets.errors import DataNotFoundError, LabelError
-from star_pose.engine import AutocastOptimWrapper, ChannelsLastHook, distributed, entry_point
+from star_pose.engine import AutocastOptimWrapper, ChannelsLastHook, command_line
+from star_pose.engine.config_options import ConfigError
 
 
 class _Line(BaseModel):
@@ -73,29 +74,6 @@ def test_channels_last_changes_the_layout_and_no_value():
     torch.testing.assert_close(model(image), before)
 
 
-def test_without_an_accelerator_the_runner_starts_gloo_processes(monkeypatch):
-    calls = []
-    monkeypatch.setattr(distributed, 'get_device', lambda: 'cpu')
-    monkeypatch.setattr(
-        torch.distributed,
-        'init_process_group',
-        lambda *args, **kwargs: calls.append((args, kwargs)),
-    )
-    distributed.init_dist_anywhere('pytorch', backend='nccl', timeout=60)
-    ((args, kwargs),) = calls
-    assert args == ('gloo',)
-    assert kwargs['timeout'].total_seconds() == 60
-
-
-def test_with_an_accelerator_the_runner_is_left_alone(monkeypatch):
-    monkeypatch.setattr(distributed, 'get_device', lambda: 'cuda')
-    monkeypatch.setattr(runner_module, 'init_dist', 'upstream')
-    monkeypatch.setattr(runner_module, 'MMDistributedDataParallel', 'upstream')
-    distributed.support_cpu_processes()
-    assert runner_module.init_dist == 'upstream'
-    assert runner_module.MMDistributedDataParallel == 'upstream'
-
-
 @pytest.fixture
 def cfg():
     return Config(
@@ -124,27 +102,21 @@ def cfg():
 def _arguments(*line):
     parser = argparse.ArgumentParser()
     parser.add_argument('config')
-    entry_point.add_common_arguments(parser)
+    command_line.add_common_arguments(parser)
     return parser.parse_args(['configs/some.py', *line])
 
 
 def test_the_work_folder_is_named_after_the_config_unless_given(cfg):
-    entry_point.apply_common_arguments(cfg, _arguments())
+    command_line.apply_common_arguments(cfg, _arguments())
     assert cfg.work_dir == 'work_dirs/some'
-    entry_point.apply_common_arguments(cfg, _arguments('--work-dir', 'elsewhere'))
+    command_line.apply_common_arguments(cfg, _arguments('--work-dir', 'elsewhere'))
     assert cfg.work_dir == 'elsewhere'
 
 
-def test_one_option_moves_every_data_set_with_the_root(cfg):
-    entry_point.apply_common_arguments(cfg, _arguments('--cfg-options', 'data_root=/disk/b'))
-    assert cfg.train_dataloader.dataset.data_root == '/disk/b'
-    assert cfg.val_dataloader.dataset.datasets[0].data_root == '/disk/b'
-    assert cfg.val_evaluator.ann_file == '/disk/b/x.json'
-    assert cfg.train_dataloader.dataset.ann_file == 'a.json'
-
-
 def test_pictures_are_switched_on_by_their_folder(cfg):
-    entry_point.apply_common_arguments(cfg, _arguments('--show-dir', 'pictures', '--interval', '7'))
+    command_line.apply_common_arguments(
+        cfg, _arguments('--show-dir', 'pictures', '--interval', '7')
+    )
     assert cfg.model.test_cfg == dict(flip_test=True, output_sr=True)
     hook = cfg.default_hooks.visualization
     assert (hook.enable, hook.out_dir, hook.interval) == (True, 'pictures', 7)
@@ -157,31 +129,31 @@ def test_either_spelling_of_the_local_rank_is_accepted(cfg, monkeypatch):
 
 
 def test_amp_means_bfloat16_without_scaler_on_a_cpu(cfg, monkeypatch):
-    monkeypatch.setattr(entry_point, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(command_line, 'get_device', lambda: 'cpu')
     cfg.optim_wrapper.loss_scale = 'dynamic'
-    entry_point.use_mixed_precision(cfg)
+    command_line.use_mixed_precision(cfg)
     assert cfg.optim_wrapper.type == 'AutocastOptimWrapper'
     assert 'loss_scale' not in cfg.optim_wrapper
 
 
 def test_amp_means_mmengines_own_on_an_accelerator(cfg, monkeypatch):
-    monkeypatch.setattr(entry_point, 'get_device', lambda: 'cuda')
-    entry_point.use_mixed_precision(cfg)
+    monkeypatch.setattr(command_line, 'get_device', lambda: 'cuda')
+    command_line.use_mixed_precision(cfg)
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert cfg.optim_wrapper.loss_scale == 'dynamic'
 
 
 def test_amp_refuses_a_wrapper_it_does_not_know(cfg):
     cfg.optim_wrapper.type = 'ApexOptimWrapper'
-    with pytest.raises(ValueError, match='ApexOptimWrapper'):
-        entry_point.use_mixed_precision(cfg)
+    with pytest.raises(ConfigError, match='ApexOptimWrapper'):
+        command_line.use_mixed_precision(cfg)
 
 
 def test_missing_labels_are_found_in_combined_data_sets_of_the_splits_in_use(cfg):
     for dataset in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset.datasets[0]):
         dataset.update(type='PoseTrackClipDataset', data_root='nowhere/')
     with pytest.raises(DataNotFoundError, match=r'nowhere/x\.json') as caught:
-        entry_point.check_data(cfg, ('val', 'test'))
+        command_line.check_data(cfg, ('val', 'test'))
     message = str(caught.value)
     assert 'Expected layout' in message
     assert 'make_synthetic_posetrack.py' in message
@@ -191,33 +163,55 @@ def test_missing_labels_of_a_stock_data_set_are_named_with_their_loader(cfg, tmp
     root = str(tmp_path)
     cfg.train_dataloader.dataset.update(type='CocoDataset', data_root=root, ann_file='gone.json')
     with pytest.raises(DataNotFoundError, match=r'train_dataloader: CocoDataset: .*gone\.json'):
-        entry_point.check_data(cfg, ('train',))
+        command_line.check_data(cfg, ('train',))
 
 
 def test_labels_that_are_there_pass(cfg, tmp_path):
     (tmp_path / 'a.json').write_text('{}')
     cfg.train_dataloader.dataset.data_root = str(tmp_path)
-    entry_point.check_data(cfg, ('train',))
+    command_line.check_data(cfg, ('train',))
 
 
-def test_a_missing_config_is_named():
-    with pytest.raises(DataNotFoundError, match=r'config not found: configs/some\.py'):
-        entry_point.load_config(_arguments())
+def test_a_fault_of_the_program_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError), command_line.readable_errors():
+        print(1 / 0)
 
 
-def test_a_fault_of_the_data_ends_with_its_text_and_code_1(capsys):
-    with pytest.raises(SystemExit) as caught, entry_point.readable_errors():
-        raise LabelError('labels.json: annotation 7: bbox has no area')
+@pytest.mark.parametrize('kind', [CheckpointError, ConfigError, LabelError])
+def test_a_fault_of_the_users_ends_with_its_text_and_code_1(kind, capsys):
+    with pytest.raises(SystemExit) as caught, command_line.readable_errors():
+        raise kind('labels.json: annotation 7: bbox has no area')
     assert caught.value.code == 1
     assert capsys.readouterr().err == '\nlabels.json: annotation 7: bbox has no area\n'
 
 
-def test_a_fault_of_the_program_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError), entry_point.readable_errors():
-        print(1 / 0)
+def test_what_cannot_be_built_names_config_cause_and_place():
+    match = r"a\.py cannot be built: TypeError: .*'wide' \(test_engine\.py, line \d+\)"
+    with pytest.raises(ConfigError, match=match), command_line.building('a.py'):
+        _Line(wide=3)
+    with pytest.raises(LabelError), command_line.building('a.py'):
+        raise LabelError('of the data')
 
 
-def test_metrics_are_written_to_the_file(tmp_path):
-    path = tmp_path / 'metrics.json'
-    entry_point.SaveMetricsHook(str(path)).after_test_epoch(None, {'coco/AP': 0.5})
-    assert path.read_text() == '{"coco/AP": 0.5}'
+def test_workers_that_persist_and_are_none_are_refused(cfg, tmp_path):
+    (tmp_path / 'a.json').write_text('{}')
+    cfg.train_dataloader.dataset.data_root = str(tmp_path)
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=True)
+    with pytest.raises(ConfigError, match=r'train_dataloader: .*num_workers=0.*set train_data'):
+        command_line.check_data(cfg, ('train',))
+
+
+@pytest.mark.parametrize('nesting', ['pose_net', 'head', None])
+def test_a_data_set_of_other_keypoints_than_the_models_is_refused(cfg, nesting, tmp_path):
+    (tmp_path / 'a.json').write_text('{}')
+    cfg.train_dataloader.dataset.update(type='PoseTrackClipDataset', data_root=str(tmp_path))
+    head = dict(type='HeatmapHead', out_channels=14)
+    cfg.model.head = {'pose_net': dict(pose_net=dict(head=head)), 'head': dict(head=head)}.get(
+        nesting, head
+    )
+    match = r'14 keypoints \(out_channels of HeatmapHead\).*PoseTrackClipDataset has 17'
+    with pytest.raises(ConfigError, match=match):
+        command_line.check_data(cfg, ('train',))
+    converter = dict(type='KeypointConverter', num_keypoints=14, mapping=[(0, 0)])
+    cfg.train_dataloader.dataset.pipeline = [converter]
+    command_line.check_data(cfg, ('train',))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from star_pose.checkpoint import CheckpointError
 from tiny_runs import QUICK, REPO, TINY_WEIGHTS, last_log, run_command, run_tool
 
 LSPE = REPO / 'configs/star_pose_tiny_64x48_lspe.py'
@@ -139,6 +140,6 @@ def test_published_weights_are_the_same_in_half_precision(trained, tmp_path, cap
 
 
 def test_a_checkpoint_of_another_model_is_not_published(trained, tmp_path):
-    with pytest.raises(SystemExit, match='does not fit'):
+    with pytest.raises(CheckpointError, match='does not fit'):
         run_tool('publish_model', trained / 'epoch_1.pth', tmp_path / 'x.pth', '--config', FLAGSHIP)
     assert not (tmp_path / 'x.pth').exists()

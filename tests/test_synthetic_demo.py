@@ -43,7 +43,7 @@ class _Loop:
 def _train(hook: ProgressBarHook, seconds: list[float], monkeypatch) -> int:
     """Run a training whose steps end at the given times; the number of steps that were done."""
     times = iter([0.0, *seconds])
-    monkeypatch.setattr('star_pose.engine.progress_bar_hook.time.monotonic', lambda: next(times))
+    monkeypatch.setattr('star_pose.engine.hooks.time.monotonic', lambda: next(times))
     runner = types.SimpleNamespace(max_iters=len(seconds), iter=0, train_loop=_Loop())
     hook.before_train(runner)
     for step in range(len(seconds)):

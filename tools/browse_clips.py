@@ -13,10 +13,10 @@ import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
 import mmcv
 import numpy as np
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 
+from star_pose.engine import command_line
+from star_pose.engine.config_options import read_config
 from star_pose.visualization.canvas import stack_columns
 from star_pose.visualization.sample_sheet import draw_sample
 
@@ -33,12 +33,10 @@ def main() -> int:
     parser.add_argument('--first', type=int, help='take samples from here on, not spread over all')
     parser.add_argument('--repeat', type=int, default=1, help='draws of each sample (default 1)')
     parser.add_argument('--seed', type=int, default=0, help='same seed, same pictures')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in MMPose')
+    command_line.add_config_options(parser)
     args = parser.parse_args()
 
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    init_default_scope(cfg.get('default_scope', 'mmpose'))
+    cfg = read_config(args.config, args.cfg_options)
     dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
     number = min(args.samples, len(dataset))
     if args.first is None:
@@ -58,4 +56,5 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    with command_line.readable_errors():
+        sys.exit(main())

@@ -10,14 +10,14 @@ import sys
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
 
 from star_pose.datasets.cache.clip_cache import ClipCache, ClipCacheWriter
 from star_pose.datasets.cache.fill_clip_cache import clip_sources, cutter_of, fill_cache
 from star_pose.datasets.cache.person_clip import CODECS
+from star_pose.engine import command_line
+from star_pose.engine.config_options import read_config
 
 CONSOLE = Console(stderr=True)
 
@@ -54,16 +54,14 @@ def main() -> int:
     parser.add_argument(
         '--verify', action='store_true', help='read every clip of --out; remove damaged ones'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in MMPose')
+    command_line.add_config_options(parser)
     args = parser.parse_args()
     return verify(args) if args.verify else fill(args)
 
 
 def fill(args: argparse.Namespace) -> int:
     """Write what the cache does not have; the exit code is 1 where samples cannot be read."""
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    init_default_scope(cfg.get('default_scope', 'mmpose'))
+    cfg = read_config(args.config, args.cfg_options)
     cutter = cutter_of(cfg, args.split, args.reach, args.resolution)
     sources = clip_sources(cfg, args.split, cutter, args.codec, args.quality)
     meta = dict(vars(cutter), kind=type(cutter).__name__, codec=args.codec, quality=args.quality)
@@ -103,4 +101,5 @@ def progress(records, total):
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    with command_line.readable_errors():
+        sys.exit(main())

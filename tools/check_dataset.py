@@ -10,14 +10,13 @@ import sys
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import track
 
 from star_pose.datasets.checks.check_config import check_config
 from star_pose.datasets.checks.report import print_reports
-from star_pose.engine import entry_point
+from star_pose.engine import command_line
+from star_pose.engine.config_options import read_config
 
 NEAREST = """\
 --fix-missing nearest judges the data as with missing_frames='nearest' in the data set's config:
@@ -42,18 +41,10 @@ def main() -> int:
     )
     parser.add_argument('--fix-missing', choices=['nearest'], help='see below')
     parser.add_argument('--workers', type=int, default=2, help='decoding threads (default: 2)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='as in tools/train.py; data_root=DIR reaches every data set of the config',
-    )
+    command_line.add_config_options(parser)
     args = parser.parse_args()
 
-    cfg = Config.fromfile(args.config)
-    entry_point.merge_options(cfg, args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmpose'))
+    cfg = read_config(args.config, args.cfg_options)
     console = Console(width=None if sys.stdout.isatty() else 140)
     reports = check_config(
         cfg,
@@ -71,4 +62,5 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    with command_line.readable_errors():
+        sys.exit(main())

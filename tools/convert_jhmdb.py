@@ -5,7 +5,7 @@ import argparse
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
 from star_pose.datasets.converters.jhmdb import LAYOUT, convert_jhmdb
-from star_pose.engine import entry_point
+from star_pose.engine import command_line
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
         help='folder with the split files (sub_splits; "splits" for all clips)',
     )
     args = parser.parse_args()
-    with entry_point.readable_errors():
+    with command_line.readable_errors():
         counts = convert_jhmdb(args.source, args.out, args.splits)
     print(', '.join(f'{name}: {count} clips' for name, count in counts.items()))
 

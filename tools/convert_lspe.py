@@ -5,7 +5,7 @@ import argparse
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
 from star_pose.datasets.converters.lspe import LAYOUT, convert_lspe
-from star_pose.engine import entry_point
+from star_pose.engine import command_line
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
         '--min-joints', type=int, default=6, help='leave out persons with fewer labelled joints (6)'
     )
     args = parser.parse_args()
-    with entry_point.readable_errors():
+    with command_line.readable_errors():
         counts = convert_lspe(args.source, args.out, args.min_joints)
     print(', '.join(f'{count} {name}' for name, count in counts.items()))
 

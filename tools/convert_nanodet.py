@@ -17,7 +17,7 @@ import onnx
 
 from star_pose.apis.tfjs_graph import read_tfjs_graph
 from star_pose.apis.tfjs_to_onnx import tfjs_to_onnx
-from star_pose.engine import entry_point
+from star_pose.engine import command_line
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument('package', help='folder of the unpacked package, with models/nanodet.json')
     parser.add_argument('--out', required=True, help='file to write (.onnx)')
     args = parser.parse_args()
-    with entry_point.readable_errors():
+    with command_line.readable_errors():
         graph = read_tfjs_graph(osp.join(args.package, 'models', 'nanodet.json'))
         data = tfjs_to_onnx(graph).SerializeToString()
     # Read back, so that nothing is written that no runtime opens

@@ -22,9 +22,9 @@ from star_pose.apis.pose_file import PoseDocument
 from star_pose.apis.video_inferencer import VideoInferencer, list_frames
 from star_pose.apis.video_writer import VideoWriter, video_rate
 from star_pose.checkpoint import read_checkpoint
-from star_pose.datasets.errors import DataNotFoundError
 from star_pose.datasets.frames.clip_reader import VIDEO_SUFFIXES, split_ref
-from star_pose.engine import entry_point
+from star_pose.engine import command_line
+from star_pose.engine.config_options import read_config
 from star_pose.tracking import PoseTracker
 
 DEFAULT_RATE = 25  # frames a second of a folder of images
@@ -66,9 +66,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default={},
         help='parameters of the tracker, e.g. max_lost=20',
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='overrides of the config'
-    )
+    command_line.add_config_options(parser)
     args = parser.parse_args(argv)
     try:
         PoseTracker(**args.tracker)
@@ -121,10 +119,7 @@ def infer(args: argparse.Namespace) -> PoseDocument:
     device = args.device or get_device()
     boxes = choose_boxes(args, frames, device)
     read_checkpoint(args.checkpoint)
-    if not osp.isfile(args.config):
-        raise DataNotFoundError.describe('config', args.config)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     tracker = None if args.no_tracking else dict(type='PoseTracker', **args.tracker)
     inferencer = VideoInferencer(cfg, args.checkpoint, device, tracker, args.batch_size)
     visualizer = VISUALIZERS.build(dict(type='ClipVisualizer', name='infer_video'))
@@ -153,7 +148,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     for path in filter(None, (args.out_video, args.out_json)):
         mmengine.mkdir_or_exist(osp.dirname(osp.abspath(path)))
-    with entry_point.readable_errors():
+    with command_line.readable_errors():
         document = infer(args)
     if args.out_json:
         mmengine.dump(document.as_dict(), args.out_json)

@@ -10,12 +10,12 @@ import argparse
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.apis.model_info import count_parts, input_shape
+from star_pose.engine import command_line
+from star_pose.engine.config_options import read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,17 +28,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--size', type=int, nargs=2, metavar=('W', 'H'), help='of a frame (default: as configured)'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes of the config')
+    command_line.add_config_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     """Build the model and print a row for each part."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmpose'))
+    cfg = read_config(args.config, args.cfg_options)
     if args.size:
         cfg.codec = dict(input_size=args.size)
         cfg.scale = 1
@@ -55,4 +52,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with command_line.readable_errors():
+        main()

@@ -10,18 +10,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import pathlib
-import sys
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
 
 import star_pose
 from star_pose.checkpoint import CheckpointError, check_fit, read_checkpoint, select_weights
+from star_pose.engine import command_line
+from star_pose.engine.config_options import read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,15 +54,11 @@ def shipped(weights: dict[str, torch.Tensor], names: list[str]) -> dict[str, tor
 def main() -> None:
     """Write the file and print its size and hash."""
     args = parse_args()
-    config = Config.fromfile(args.config)
-    init_default_scope(config.get('default_scope', 'mmpose'))
+    config = read_config(args.config)
     model = MODELS.build(config.model)
-    try:
-        weights = select_weights(read_checkpoint(args.checkpoint), model, args.checkpoint)
-        check_fit(model, weights, args.checkpoint)
-        weights = shipped(weights, [name for name in model.state_dict() if name in weights])
-    except CheckpointError as error:
-        sys.exit(f'{error} ({args.config})')
+    weights = select_weights(read_checkpoint(args.checkpoint), model, args.checkpoint)
+    check_fit(model, weights, args.checkpoint)
+    weights = shipped(weights, [name for name in model.state_dict() if name in weights])
     dataset = DATASETS.get(config.test_dataloader.dataset.type)
     meta = {
         'config': pathlib.Path(args.config).name,
@@ -77,4 +72,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with command_line.readable_errors():
+        main()

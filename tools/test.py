@@ -4,10 +4,12 @@ import argparse
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
+import mmengine
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from star_pose.checkpoint import read_checkpoint
-from star_pose.engine import entry_point
+from star_pose.engine import command_line
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument('--out', help='write the metrics to this json file')
     parser.add_argument('--dump', help='write all predictions to this pkl file')
-    entry_point.add_common_arguments(parser)
+    command_line.add_common_arguments(parser)
     args = parser.parse_args()
     if args.dump and not args.dump.endswith(('.pkl', '.pickle')):
         parser.error(f'--dump must name a .pkl file, got {args.dump}')
@@ -27,19 +29,21 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Evaluate."""
     args = parse_args()
-    with entry_point.readable_errors():
-        cfg = entry_point.load_config(args)
+    with command_line.readable_errors():
+        cfg = command_line.load_config(args)
         cfg.load_from = args.checkpoint
         if args.dump:
             evaluator = cfg.test_evaluator
             evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
             cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
         read_checkpoint(args.checkpoint)  # now, not after the data set is read
-        entry_point.check_data(cfg, ('test',))
-        runner = Runner.from_cfg(cfg)
-        if args.out:
-            runner.register_hook(entry_point.SaveMetricsHook(args.out))
-        runner.test()
+        command_line.check_data(cfg, ('test',))
+        with command_line.building(args.config):
+            runner = Runner.from_cfg(cfg)
+            _ = runner.test_loop  # builds the data set
+        metrics = runner.test()
+        if args.out and is_main_process():
+            mmengine.dump(metrics, args.out)
 
 
 if __name__ == '__main__':

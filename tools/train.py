@@ -1,13 +1,14 @@
 """Train a model: ``python tools/train.py CONFIG``, or through ``mim train star_pose CONFIG``."""
 
 import argparse
+import os.path as osp
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from star_pose.checkpoint import read_checkpoint
-from star_pose.engine import entry_point
+from star_pose.engine import command_line
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,17 +30,17 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate by the real batch size over auto_scale_lr.base_batch_size',
     )
-    entry_point.add_common_arguments(parser)
+    command_line.add_common_arguments(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     """Train."""
     args = parse_args()
-    with entry_point.readable_errors():
-        cfg = entry_point.load_config(args)
+    with command_line.readable_errors():
+        cfg = command_line.load_config(args)
         if args.amp:
-            entry_point.use_mixed_precision(cfg)
+            command_line.use_mixed_precision(cfg)
         if args.no_validate:
             cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         if args.auto_scale_lr:
@@ -47,10 +48,16 @@ def main() -> None:
         if args.resume:
             cfg.resume = True
             cfg.load_from = None if args.resume == 'auto' else args.resume
-        if cfg.get('load_from'):
-            read_checkpoint(cfg.load_from)  # now, not after the data sets are read
-        entry_point.check_data(cfg, ('train', 'val'))
-        Runner.from_cfg(cfg).train()
+        checkpoint = cfg.get('load_from')
+        if cfg.get('resume') and checkpoint is None and osp.isdir(cfg.work_dir):
+            checkpoint = find_latest_checkpoint(cfg.work_dir)
+        if checkpoint:
+            read_checkpoint(checkpoint)  # now, not after the data sets are read
+        command_line.check_data(cfg, ('train', 'val'))
+        with command_line.building(args.config):
+            runner = Runner.from_cfg(cfg)
+            _ = runner.train_loop, runner.val_loop  # builds the data sets
+        runner.train()
 
 
 if __name__ == '__main__':

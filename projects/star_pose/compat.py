@@ -5,6 +5,8 @@ Each function cures one fault, says which, and does nothing where the fault is a
 imports those modules before it imports the default scope.
 """
 
+import atexit
+import datetime
 import importlib.machinery
 import importlib.metadata
 import importlib.util
@@ -20,8 +22,11 @@ __all__ = [
     'apply',
     'check_versions',
     'declare_torchvision_ops',
+    'end_processes',
+    'init_dist_anywhere',
     'restricted_getattr',
     'stub_mmcv_ops',
+    'support_cpu_processes',
 ]
 
 # Tested: the pins of requirements/. The upper bounds are upstream's own (mmdet refuses mmcv 2.2) or
@@ -204,9 +209,67 @@ def restricted_getattr(owner: type, name: str):
     )
 
 
+def support_cpu_processes() -> None:
+    """Let MMEngine's Runner start and wrap the model on processes without an accelerator.
+
+    The Runner calls ``torch.cuda.set_device`` and passes ``device_ids=[LOCAL_RANK]``; on a CPU both
+    raise. Only the two names that the Runner looks up are replaced, so that MMPose's own scripts
+    (as under ``mim test mmpose``) work too. Does nothing where there is an accelerator.
+    """
+    from mmengine.device import get_device
+    from mmengine.model import MMDistributedDataParallel
+    from mmengine.runner import runner
+
+    if get_device() != 'cpu':
+        return
+
+    class CPUDistributedDataParallel(MMDistributedDataParallel):
+        def __init__(self, module, device_ids=None, **kwargs) -> None:
+            super().__init__(module=module, device_ids=None, **kwargs)
+
+    runner.init_dist = init_dist_anywhere
+    runner.MMDistributedDataParallel = CPUDistributedDataParallel
+
+
+def init_dist_anywhere(launcher: str, backend: str = 'nccl', **kwargs) -> None:
+    """MMEngine's ``init_dist``, with gloo instead of ``backend`` where there is no accelerator.
+
+    Args:
+        launcher: ``'pytorch'`` (torchrun's variables are in the environment); others are left to
+            MMEngine.
+        backend: Of processes with an accelerator.
+        **kwargs: As in ``init_dist``, e.g. ``timeout`` in seconds.
+    """
+    import torch
+    from mmengine.device import get_device
+    from mmengine.dist import init_dist
+
+    if launcher != 'pytorch' or get_device() != 'cpu':
+        init_dist(launcher, backend, **kwargs)
+        return
+    # MMEngine's way calls torch.cuda.set_device, which raises in a CPU build of torch.
+    timeout = kwargs.get('timeout')
+    delta = None if timeout is None else datetime.timedelta(seconds=timeout)
+    torch.distributed.init_process_group('gloo', timeout=delta)
+    atexit.register(end_processes)
+
+
+def end_processes() -> None:
+    """Leave gloo's process group before the interpreter ends.
+
+    MMEngine leaves it to the interpreter's end, where a thread of gloo that still runs aborts the
+    process ("terminate called without an active exception") after all work was done.
+    """
+    import torch
+
+    if torch.distributed.is_initialized() and torch.distributed.get_backend() == 'gloo':
+        torch.distributed.destroy_process_group()
+
+
 def apply() -> None:
     """Check the versions, then apply every cure; a second call changes nothing."""
     check_versions()
     stub_mmcv_ops()
     declare_torchvision_ops()
     allow_checkpoint_types()
+    support_cpu_processes()

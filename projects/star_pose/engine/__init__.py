@@ -1,16 +1,9 @@
 from .autocast_optim_wrapper import AutocastOptimWrapper
-from .channels_last_hook import ChannelsLastHook
-from .distributed import CPUDistributedDataParallel, support_cpu_processes
-from .hooks import CheckpointFitHook
+from .hooks import ChannelsLastHook, CheckpointFitHook, ProgressBarHook, SkipSummaryHook
 from .non_finite_hook import NonFiniteHook, watch_non_finite
-from .progress_bar_hook import ProgressBarHook
-from .skip_summary_hook import SkipSummaryHook
-
-support_cpu_processes()
 
 __all__ = [
     'AutocastOptimWrapper',
-    'CPUDistributedDataParallel',
     'ChannelsLastHook',
     'CheckpointFitHook',
     'NonFiniteHook',

@@ -41,13 +41,6 @@ class AutocastOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module):
-        """Autocast inside the context that the base class gives (gradient accumulation).
-
-        Args:
-            model: The model that is trained.
-
-        Yields:
-            None.
-        """
+        # Inside the context that the base class gives: gradient accumulation.
         with super().optim_context(model), torch.autocast(self.device_type, self.dtype):
             yield

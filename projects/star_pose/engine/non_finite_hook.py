@@ -85,9 +85,7 @@ class NonFiniteHook(Hook):
         self._watch = contextlib.ExitStack()
 
     def before_run(self, runner) -> None:
-        """Start to watch."""
         self._watch.enter_context(watch_non_finite(runner.model))
 
     def after_run(self, runner) -> None:
-        """Stop to watch."""
         self._watch.close()

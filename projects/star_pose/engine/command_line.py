@@ -1,29 +1,30 @@
-"""What tools/train.py and tools/test.py share: arguments to config, checks, readable errors."""
+"""What the tools share: their arguments, checks before a run, readable errors."""
 
 import argparse
 import contextlib
 import os
 import os.path as osp
 import sys
+import traceback
 from collections.abc import Iterator
 
-import mmengine
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from mmengine.hooks import Hook
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 from ..checkpoint import CheckpointError
 from ..datasets.base_clip_dataset import BaseClipDataset
 from ..datasets.errors import DataError, DataNotFoundError
+from .config_options import ConfigError, read_config
 
 __all__ = [
-    'SaveMetricsHook',
     'add_common_arguments',
+    'add_config_options',
     'apply_common_arguments',
+    'building',
     'check_data',
     'load_config',
-    'merge_options',
     'readable_errors',
     'use_mixed_precision',
 ]
@@ -37,11 +38,11 @@ def readable_errors() -> Iterator[None]:
     other error keeps its traceback.
 
     Raises:
-        SystemExit: With code 1, for a ``DataError`` or a ``CheckpointError``.
+        SystemExit: With code 1, for a ``CheckpointError``, ``ConfigError`` or ``DataError``.
     """
     try:
         yield
-    except (DataError, CheckpointError) as error:
+    except (CheckpointError, ConfigError, DataError) as error:
         if int(os.environ.get('RANK', 0)) == 0:
             print(f'\n{error}', file=sys.stderr, flush=True)
         sys.exit(1)
@@ -68,13 +69,23 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
     # torch.distributed.launch passes either spelling, depending on its version.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    # The last one: it takes every value up to the next option.
+    add_config_options(parser)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``, for :func:`star_pose.engine.config_options.read_config`.
+
+    Args:
+        parser: Gets the argument; the last one, because it takes every value up to the next option.
+    """
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         default={},
-        help='settings of the config to override, e.g. data_root=DIR train_cfg.max_epochs=1',
+        metavar='NAME=VALUE',
+        help='changes of the config: variables of its text (data_root=DIR num_frames=3) or entries '
+        '(train_cfg.max_epochs=1)',
     )
 
 
@@ -88,13 +99,11 @@ def load_config(args: argparse.Namespace) -> Config:
         The config.
 
     Raises:
-        DataNotFoundError: There is no such file.
+        ConfigError: It cannot be read, has no model, or a change of it has no effect.
     """
-    if not osp.isfile(args.config):
-        raise DataNotFoundError.describe(
-            'config', args.config, remedies=('the recipes are in configs/',)
-        )
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.cfg_options)
+    if 'model' not in cfg:
+        raise ConfigError(f'{args.config} has no `model`; the recipes are in configs/')
     apply_common_arguments(cfg, args)
     return cfg
 
@@ -107,7 +116,7 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
         args: What a parser with :func:`add_common_arguments` gave.
 
     Raises:
-        ValueError: Pictures are asked for and the config has no visualization hook.
+        ConfigError: Pictures are asked for and the config has no visualization hook.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
@@ -119,7 +128,7 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = osp.join('work_dirs', name)
     if args.show or args.show_dir:
         if 'visualization' not in cfg.get('default_hooks', {}):
-            raise ValueError(
+            raise ConfigError(
                 f'{args.config} has no default_hooks.visualization; --show and --show-dir need one'
             )
         cfg.default_hooks.visualization.update(
@@ -131,36 +140,6 @@ def apply_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
         )
         if cfg.get('model', {}).get('head', {}).get('sr_decoder'):
             cfg.model.setdefault('test_cfg', {}).update(output_sr=True)  # drawn too
-    merge_options(cfg, args.cfg_options)
-
-
-def merge_options(cfg: Config, options: dict) -> None:
-    """Merge ``--cfg-options``; ``data_root`` alone reaches every data set that had the same root.
-
-    A config's top-level ``data_root`` is copied into its data sets while it is parsed, so that
-    overriding it afterwards would change nothing.
-
-    Args:
-        cfg: Is modified.
-        options: From the dotted name of an option to its value.
-    """
-    options = dict(options)
-    if 'data_root' in options and 'data_root' in cfg:
-        _replace_root(cfg._cfg_dict, cfg.data_root, options['data_root'])
-    cfg.merge_from_dict(options)
-
-
-def _replace_root(node, old: str, new: str) -> None:
-    """Replace a data root in all data sets, and at the head of paths below it."""
-    items = node.items() if isinstance(node, dict) else enumerate(node)
-    for key, value in list(items):
-        if isinstance(value, (dict, list)):
-            _replace_root(value, old, new)
-        elif isinstance(value, str) and key in ('data_root', 'ann_file', 'bbox_file'):
-            if value == old:
-                node[key] = new
-            elif old and value.startswith(osp.join(old, '')):
-                node[key] = osp.join(new, value[len(osp.join(old, '')) :])
 
 
 def use_mixed_precision(cfg: Config) -> None:
@@ -170,14 +149,14 @@ def use_mixed_precision(cfg: Config) -> None:
         cfg: Its ``optim_wrapper`` is modified.
 
     Raises:
-        ValueError: The config's optimizer wrapper is of another kind.
+        ConfigError: The config's optimizer wrapper is of another kind.
     """
     wrapper = cfg.optim_wrapper
     kind = wrapper.get('type', 'OptimWrapper')
     if kind == 'AutocastOptimWrapper':
         return  # mixed precision on any device already
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError(f'--amp does not know how to change optim_wrapper.type={kind!r}')
+        raise ConfigError(f'--amp does not know how to change optim_wrapper.type={kind!r}')
     if get_device() == 'cpu':
         wrapper.type = 'AutocastOptimWrapper'
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
@@ -188,20 +167,29 @@ def use_mixed_precision(cfg: Config) -> None:
 
 
 def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
-    """Look for the label files before the model is built, so that their absence is said at once.
+    """Check the data loaders before the model is built, so that a fault is said at once.
 
     Args:
         cfg: The config to run.
         splits: Which data loaders the run will use: ``'train'``, ``'val'``, ``'test'``.
 
     Raises:
+        ConfigError: A loader keeps workers that it has not, or a data set has another number of
+            keypoints than the model.
         DataNotFoundError: What was looked for, where, and how to go on.
     """
     for split in splits:
-        loader = cfg.get(f'{split}_dataloader')
-        if loader is not None:
-            for dataset in _datasets_in(loader.dataset):
-                _check_labels(dataset, f'{split}_dataloader')
+        loader, where = cfg.get(f'{split}_dataloader'), f'{split}_dataloader'
+        if loader is None:
+            continue
+        if loader.get('persistent_workers') and not loader.get('num_workers', 0):
+            raise ConfigError(
+                f'{cfg.filename}: {where}: persistent_workers=True, but num_workers=0 leaves '
+                f'nothing to keep; set {where}.persistent_workers=False too'
+            )
+        for dataset in _datasets_in(loader.dataset):
+            _check_labels(dataset, where)
+        _check_keypoints(cfg, loader.dataset, where)
 
 
 def _datasets_in(dataset: dict) -> Iterator[dict]:
@@ -229,24 +217,45 @@ def _check_labels(dataset: dict, where: str) -> None:
     raise DataNotFoundError.describe(f'{where}: {dataset.type}: annotation file', path)
 
 
-class SaveMetricsHook(Hook):
-    """Write the metrics of a test into a file.
+def _check_keypoints(cfg: Config, dataset: dict, where: str) -> None:
+    """Compare the number of keypoints of the innermost head with a data set's."""
+    head = cfg.get('model', {}).get('head') or {}
+    head = (head.get('pose_net') or {}).get('head') or head.get('head') or head
+    wanted = head.get('out_channels', head.get('num_joints'))
+    while 'metainfo' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
+    metainfo = dataset.get('metainfo') or getattr(DATASETS.get(dataset.type), 'METAINFO', None)
+    if not isinstance(wanted, int) or not metainfo:
+        return
+    number = parse_pose_metainfo(metainfo)['num_keypoints']
+    for step in dataset.get('pipeline') or ():
+        if step.get('type') == 'KeypointConverter':
+            number = step['num_keypoints']
+    if number != wanted:
+        raise ConfigError(
+            f'{cfg.filename}: the model has {wanted} keypoints (out_channels of {head.type}), but '
+            f'{where}: {dataset.type} has {number}; make them equal, or convert the labels by a '
+            'KeypointConverter in the pipeline'
+        )
+
+
+@contextlib.contextmanager
+def building(path: str) -> Iterator[None]:
+    """Name the config where what it describes cannot be built.
 
     Args:
-        path: A json, yaml or pickle file.
+        path: The config's.
+
+    Raises:
+        ConfigError: Instead of any error that a wrong value of the config causes.
     """
-
-    priority = 'LOWEST'
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def after_test_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
-        """Write the metrics.
-
-        Args:
-            runner: Not used.
-            metrics: From the name of a metric to its value.
-        """
-        if metrics:
-            mmengine.dump(metrics, self.path)
+    try:
+        yield
+    except (CheckpointError, ConfigError, DataError):
+        raise
+    except (AssertionError, AttributeError, ImportError, LookupError, TypeError, ValueError) as e:
+        place = traceback.extract_tb(e.__traceback__)[-1]
+        raise ConfigError(
+            f'{path} cannot be built: {type(e).__name__}: {e} '
+            f'({osp.basename(place.filename)}, line {place.lineno})'
+        ) from e

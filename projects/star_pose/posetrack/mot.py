@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .score_ap import HIT, Matching, mean_labelled
+from .ap import mean_labelled
+from .matching import HIT, Matching
 
 __all__ = ['TrackingScores', 'joint_mota', 'sum_counts', 'tracking_counts']
 
@@ -101,8 +102,10 @@ def accumulate_joint(
     for start, stop in pairwise(starts if len(pairs) else []):
         if video != (now := int(videos[start])):
             video, history = now, History()
-        run = slice(start, stop)
-        for pair in match_frame(objects[run], hypotheses[run], distances[run], history.matched):
+        chosen = match_frame(
+            objects[start:stop], hypotheses[start:stop], distances[start:stop], history.matched
+        )
+        for pair in chosen:
             row = start + pair
             switched, events = history.add(objects[row], hypotheses[row])
             is_match[row], is_switch[row] = not switched, switched
@@ -128,7 +131,11 @@ class History:
         self.hypotheses: set[int] = set()
 
     def add(self, item: int, hypothesis: int) -> tuple[bool, int]:
-        """Record a match of a labelled person's track with a predicted person's.
+        """Record a match.
+
+        Args:
+            item: Track of the labelled person.
+            hypothesis: Track of the predicted person.
 
         Returns:
             Whether the object switched its hypothesis, and how many events are logged with the
@@ -192,7 +199,14 @@ def sum_counts(counts: dict[int, dict[str, np.ndarray]]) -> dict[str, np.ndarray
 
 
 def joint_mota(count: dict[str, np.ndarray]) -> TrackingScores:
-    """Turn counts into percentages, with poseval's conventions where a joint has no event."""
+    """Turn counts into percentages, with poseval's conventions where a joint has no event.
+
+    Args:
+        count: The counts of ``COUNTS``, (15,) each.
+
+    Returns:
+        The scores per joint and their mean over the joints that have one.
+    """
     found = count['matches'] + count['switches']
     with np.errstate(divide='ignore', invalid='ignore'):
         objects = np.where(count['objects'] > 0, count['objects'], np.nan)
