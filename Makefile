@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 REQUIREMENTS := $(sort $(wildcard requirements/*.txt))
 # Named after what the requirements say: another branch with other pins sets up again.
-STAMP := $(VENV)/.ready-$(shell cat $(REQUIREMENTS) | cksum | cut -d ' ' -f 1)
+STAMP := $(VENV)/.ready-$(shell cat $(REQUIREMENTS) setup.cfg | cksum | cut -d ' ' -f 1)
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 LOCK := $(wildcard requirements/lock-py$(VERSION).txt)
 PIP := $(PY) -m pip install --disable-pip-version-check -qq --retries 5 \
@@ -47,10 +47,11 @@ $(STAMP):
 	@$(PIP) --requirement requirements/runtime.txt --requirement requirements/mmagic.txt \
 		--requirement requirements/mim.txt --requirement requirements/tests.txt
 	@$(PIP) --no-deps --requirement requirements/openmim.txt
-	@echo '[4/4] check (openmim names opendatalab, which it does not need here)'
+	@echo '[4/4] the package itself, and a check (openmim names opendatalab, not needed here)'
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@checked=$$($(PY) -m pip check || true); \
 		! grep -v -e '^No broken requirements' -e '^openmim .*opendatalab' <<< "$$checked"
-	@PYTHONPATH=projects $(PY) -W ignore -c 'import star_pose'
+	@cd $(VENV) && bin/python -W ignore -c 'import star_pose'
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 

@@ -136,7 +136,7 @@ def loop_ap(frames):
                 labelled[joint] += 1
     results = []
     for joint in range(15):
-        order = np.argsort(scores[joint])[::-1]
+        order = np.argsort(scores[joint], kind='stable')[::-1]
         found, precision, recall = 0, [], []
         for n, i in enumerate(order, start=1):
             found += labels[joint][i]

@@ -25,9 +25,9 @@ from mmpose.registry import TASK_UTILS
 
 import star_pose  # noqa: F401  (registers the trackers)
 from star_pose.posetrack.joints import LIMBS
-from star_pose.posetrack.labels import read_ground_truth
-from star_pose.posetrack.matching import match_persons
-from star_pose.posetrack.mot import joint_mota, sum_counts, tracking_counts
+from star_pose.posetrack.read_labels import read_ground_truth
+from star_pose.posetrack.score_ap import match_persons
+from star_pose.posetrack.score_mota import joint_mota, sum_counts, tracking_counts
 from star_pose.posetrack.tables import FrameTable, PoseTable
 from star_pose.tracking import UNTRACKED, track_videos
 from star_pose.tracking.pose_similarity import box_iou, pose_boxes
@@ -50,29 +50,22 @@ def take_frames(
     Returns:
         Frames, persons, and the position of each kept frame in its video, (F,).
     """
-    starts = np.searchsorted(frames.video, frames.video)  # first row of each frame's video
-    position = np.arange(len(frames)) - starts
-    rows = np.flatnonzero(position % stride == 0)
+    rows = np.flatnonzero(frames.times % stride == 0)
     kept = dataclasses.replace(
         frames,
         video=frames.video[rows],
+        times=frames.times[rows] // stride,
         ids=[frames.ids[row] for row in rows],
         names=[frames.names[row] for row in rows],
         labelled=frames.labelled[rows],
         annotated=frames.annotated[rows],
         regions=[frames.regions[row] for row in rows],
-        sizes=frames.sizes[rows],
     )
     new_row = np.full(len(frames), -1)
     new_row[rows] = np.arange(len(rows))
     persons = persons.take(new_row[persons.frame] >= 0)
     persons = dataclasses.replace(persons, frame=new_row[persons.frame])
-    return kept, persons, position[rows] // stride
-
-
-def absent(persons: PoseTable) -> np.ndarray:
-    """Joints that are not there, (P, 15)."""
-    return (persons.points == 0).all(-1) & (persons.flags == 0)
+    return kept, persons, kept.times
 
 
 def perturb(
@@ -92,7 +85,7 @@ def perturb(
     shaken = seen.points + rng.normal(size=seen.points.shape) * noise * length
     away = seen.points + rng.normal(size=(len(seen), 1, 2)) * 4 * length
     haunted = rng.random(len(seen)) < phantoms
-    missing = absent(seen)[..., None]
+    missing = ~seen.given[..., None]
     return PoseTable.from_columns(
         np.concatenate([seen.frame, seen.frame[haunted]]),
         np.concatenate([np.where(missing, 0, shaken), np.where(missing, 0, away)[haunted]]),
@@ -110,7 +103,7 @@ def measure(
     config: dict, frames: FrameTable, truth: PoseTable, seen: PoseTable, position: np.ndarray
 ) -> dict[str, float]:
     """Track and evaluate once."""
-    present = ~absent(seen)
+    present = seen.given
     tracker = TASK_UTILS.build(config)
     start = time.perf_counter()
     ids = track_videos(
@@ -148,7 +141,7 @@ def draw_sequence(
         position: Position of each frame in its video, (F,).
         images: Folder that the frames' names are relative to.
     """
-    present = ~absent(seen)
+    present = seen.given
     scores = np.where(present, seen.scores, 0)
     ids = track_videos(
         TASK_UTILS.build(TRACKERS['PoseTracker']), frames.video[seen.frame], position[seen.frame],

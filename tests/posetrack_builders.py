@@ -8,11 +8,12 @@ import numpy as np
 
 from star_pose.posetrack.evaluate import evaluate
 from star_pose.posetrack.joints import KEYPOINTS
-from star_pose.posetrack.labels import parse_ground_truth
-from star_pose.posetrack.predictions import check_persons, parse_predictions
+from star_pose.posetrack.read_labels import parse_ground_truth
+from star_pose.posetrack.read_predictions import check_persons, parse_predictions
 from star_pose.posetrack.tables import PoseTrackError
 
 VIDEO = '000001_mpii_test'
+CASES = pathlib.Path(__file__).parent / 'posetrack_ap_cases'
 EARS = (3, 4)
 CATEGORIES = [{'id': 1, 'name': 'person', 'keypoints': list(KEYPOINTS)}]
 
@@ -24,6 +25,22 @@ def loop():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def load_case(name):
+    """A case with poseval's own results: ``gt`` and ``pred`` {video: document}, ``expected``."""
+    case = json.loads((CASES / f'{name}.json').read_text())
+    for side in ('gt', 'pred'):
+        for content in case[side].values():
+            content['categories'] = CATEGORIES
+    return case
+
+
+def write_case(folder, name):
+    """Write a case as two folders of official files; return them and poseval's results."""
+    case = load_case(name)
+    sides = [write(folder / side, case[side]) for side in ('gt', 'pred')]
+    return *sides, case['expected']
 
 
 def pose(x=100.0, y=100.0, shift=(0.0, 0.0), absent=()):

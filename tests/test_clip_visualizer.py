@@ -13,7 +13,7 @@ from mmpose.engine.hooks import PoseVisualizationHook
 from mmpose.registry import HOOKS, VISUALIZERS
 from mmpose.structures import PoseDataSample, merge_data_samples
 
-from star_pose.evaluation.sr_frames import image_to_crop
+from star_pose.evaluation.sr_quality_metric import image_to_crop
 from star_pose.visualization import ClipVisualizer, draw_fusion_weights
 from star_pose.visualization.clip_frames import hr_to_rgb
 

@@ -97,13 +97,6 @@ def test_works_without_ground_truth():
     assert np.isnan(evaluate([sample(0, [0, 0])])['jitter/accel'])
 
 
-def test_score_threshold_leaves_unsure_joints_out():
-    scores = [[[0.9, 0.1]]] * 3
-    samples = [sample(t, [[t**2, 0], [50 * t**2, 0]], scores=np.array(scores[t])) for t in range(3)]
-    assert evaluate(samples)['jitter/accel'] == pytest.approx((2 + 100) / 2)
-    assert evaluate(samples, score_thr=0.5)['jitter/accel'] == pytest.approx(2)
-
-
 def test_errors_name_video_frame_and_track():
     with pytest.raises(ValueError, match='video a, frame 3: track 0 occurs twice'):
         evaluate([sample(3, [0, 0]), sample(3, [1, 1])])

@@ -5,8 +5,8 @@ import pytest
 from mmpose.evaluation.functional.nms import oks_iou
 from mmpose.registry import TASK_UTILS
 
-from star_pose.posetrack.matching import match_persons
-from star_pose.posetrack.mot import joint_mota, sum_counts, tracking_counts
+from star_pose.posetrack.score_ap import match_persons
+from star_pose.posetrack.score_mota import joint_mota, sum_counts, tracking_counts
 from star_pose.posetrack.tables import FrameTable, PoseTable
 from star_pose.tracking import UNTRACKED, GreedyIoUTracker, PoseTracker, track_videos
 from star_pose.tracking.pose_similarity import box_iou, oks, pose_boxes
@@ -75,12 +75,13 @@ def simulated_mota(tracker, truth, seen):
     frames = FrameTable(
         videos=[f'v{video}' for video in range(num_videos)],
         video=np.repeat(np.arange(num_videos), num_frames),
+        times=np.tile(np.arange(num_frames), num_videos),
         ids=list(range(total)),
         names=[f'{index:06d}.jpg' for index in range(total)],
         labelled=np.ones(total, bool),
         annotated=np.ones(total, bool),
         regions=[[] for _ in range(total)],
-        sizes=np.full((total, 2), 720),
+        files=[f'v{video}' for video in range(num_videos)],
     )
     videos, index, level, poses = (np.array(column) for column in zip(*seen, strict=True))
     scores = np.tile(level[:, None], (1, 15))

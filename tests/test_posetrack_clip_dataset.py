@@ -5,7 +5,7 @@ import pytest
 
 from posetrack_folder import JOINTS, POSETRACK18, make_posetrack, person, write_json
 from star_pose.datasets import DataNotFoundError, LabelError, PoseTrackClipDataset
-from star_pose.posetrack.labels import name_of_labels
+from star_pose.posetrack.read_labels import name_of_labels
 
 
 def names(frames):

@@ -7,8 +7,9 @@ import pytest
 
 import posetrack_builders as build
 from posetrack_builders import VIDEO, document, label, pose, prediction, run
-from star_pose.posetrack.labels import load_documents, read_ground_truth
-from star_pose.posetrack.predictions import read_predictions
+from star_pose.posetrack.read_files import load_documents
+from star_pose.posetrack.read_labels import read_ground_truth
+from star_pose.posetrack.read_predictions import read_predictions
 from star_pose.posetrack.tables import PoseTrackError
 
 FRAME = f'images/val/{VIDEO}/000000.jpg'
@@ -70,12 +71,14 @@ def test_missing_track_when_tracking():
 
 def test_annotation_of_an_unknown_frame():
     message = refusal(document([prediction(5, pose())]))
-    assert message.startswith(f'video {VIDEO}, frame 5, person (id 500, track_id 0): ')
+    assert message.startswith(f'video {VIDEO}, frame 5, person (id 500, track_id 0): no image of')
 
 
 def test_listed_frame_that_the_truth_does_not_have():
     message = refusal(document([], 2))
-    assert message.startswith(f'video {VIDEO}, frame images/val/{VIDEO}/000001.jpg: a frame that')
+    assert message.startswith(
+        f'video {VIDEO}, frame images/val/{VIDEO}/000001.jpg: predictions for a frame that'
+    )
 
 
 def test_frame_missing_in_the_predictions():

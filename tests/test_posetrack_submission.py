@@ -1,7 +1,6 @@
 """Submissions can be read back by poseval's rules, and the validator names what is wrong."""
 
 import json
-import zipfile
 
 import numpy as np
 import pytest
@@ -9,11 +8,10 @@ import pytest
 import posetrack_builders as build
 from posetrack_builders import VIDEO, document, label, pose, prediction
 from star_pose.posetrack.evaluate import evaluate
-from star_pose.posetrack.labels import parse_ground_truth, read_ground_truth
-from star_pose.posetrack.predictions import parse_predictions, read_predictions
-from star_pose.posetrack.submission import write_submission
+from star_pose.posetrack.read_labels import parse_ground_truth, read_ground_truth
+from star_pose.posetrack.read_predictions import parse_predictions, read_predictions
 from star_pose.posetrack.tables import NO_TRACK
-from star_pose.posetrack.validation import validate_submission
+from star_pose.posetrack.write_submission import validate_submission, write_submission
 
 
 def tables(truth, predicted):
@@ -55,14 +53,6 @@ def test_persons_without_a_track_are_numbered_within_their_frame(crowd, tmp_path
     table.track_ids = np.full(len(table), NO_TRACK)
     write_submission(frames, table, tmp_path / 'out')
     assert validate_submission(tmp_path / 'out', frames, tracking=True) == []
-
-
-def test_the_archive_holds_the_files_at_its_top(crowd, tmp_path):
-    frames, _, table = tables(*crowd)
-    files = write_submission(frames, table, tmp_path / 'out', zipped=True)
-    assert files[-1] == tmp_path / 'out.zip'
-    with zipfile.ZipFile(files[-1]) as archive:
-        assert sorted(archive.namelist()) == sorted(f'{name}.json' for name in frames.videos)
 
 
 def test_files_of_other_videos_are_not_submitted_along(crowd, tmp_path):

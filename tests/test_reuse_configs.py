@@ -22,7 +22,7 @@ ABLATIONS = sorted(path.name for path in (CONFIGS / 'ablations').glob('*.py'))
 RECIPES = sorted(
     str(path.relative_to(CONFIGS))
     for path in CONFIGS.rglob('*.py')
-    if path.parent.name not in ('reuse', 'ablations')
+    if path.parent.name not in ('reuse', 'ablations', 'movenet')
 )
 POSE_REUSE = sorted(
     path.name for path in (CONFIGS / 'reuse').glob('*.py') if 'basicvsr' not in path.name

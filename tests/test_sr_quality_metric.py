@@ -6,8 +6,13 @@ import torch
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from star_pose.evaluation.image_quality import luma, psnr, ssim_map, ssim_region
-from star_pose.evaluation.sr_quality_metric import SRQualityMetric
+from star_pose.evaluation.sr_quality_metric import (
+    SRQualityMetric,
+    luma,
+    psnr,
+    ssim_map,
+    ssim_region,
+)
 
 H, W = 64, 48
 SSIM = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)

@@ -13,7 +13,7 @@ from tiny_runs import REPO
 (ENTRY,) = (
     model
     for model in yaml.safe_load((REPO / 'configs' / 'metafile.yml').read_text())['Models']
-    if 'Weights' in model
+    if model['Name'] == 'star_pose_tiny_64x48_posetrack'
 )
 WEIGHTS = REPO / ENTRY['Weights']
 

@@ -10,12 +10,11 @@ import sys
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from star_pose.posetrack import report as tables
-from star_pose.posetrack.evaluate import evaluate
-from star_pose.posetrack.labels import read_ground_truth
-from star_pose.posetrack.pictures import plot_curves, save_worst
-from star_pose.posetrack.predictions import read_predictions
-from star_pose.posetrack.validation import validate_submission
+from star_pose.posetrack import evaluate as tables
+from star_pose.posetrack.read_labels import read_ground_truth
+from star_pose.posetrack.read_predictions import read_predictions
+from star_pose.posetrack.report_pictures import plot_curves, save_worst
+from star_pose.posetrack.write_submission import validate_submission
 
 
 def parse_args() -> argparse.Namespace:
@@ -71,7 +70,7 @@ def report(args: argparse.Namespace) -> None:
         args.pred, frames, tracking=args.tracking, allow_missing_scores=args.allow_missing_scores
     )
     facts = ('box_source', 'score_rule', 'num_frames', 'lr_size', 'degradation')
-    result = evaluate(
+    result = tables.evaluate(
         frames,
         truth,
         predicted,
@@ -92,7 +91,7 @@ def report(args: argparse.Namespace) -> None:
     if args.pr_curves:
         plot_curves(result, args.pr_curves)
     if args.out:
-        tables.write_json(result, args.out)
+        result.write(args.out)
 
 
 def validate(args: argparse.Namespace) -> int:

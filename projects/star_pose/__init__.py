@@ -4,7 +4,16 @@ from . import compat
 
 compat.apply()
 
-from . import datasets, engine, evaluation, models, tracking, visualization  # noqa: E402
+from . import codecs, datasets, engine, evaluation, models, tracking, visualization  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'tracking', 'visualization']
+__all__ = [
+    '__version__',
+    'codecs',
+    'datasets',
+    'engine',
+    'evaluation',
+    'models',
+    'tracking',
+    'visualization',
+]

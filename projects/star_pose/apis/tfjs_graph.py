@@ -99,7 +99,7 @@ def _value(stored: dict):
 
 
 def _read_weights(folder: str, group: dict) -> dict[str, np.ndarray]:
-    data = b''
+    data, named = b'', ' and '.join(group['paths'])
     for name in group['paths']:
         path = osp.join(folder, name)
         if not osp.isfile(path):
@@ -110,15 +110,21 @@ def _read_weights(folder: str, group: dict) -> dict[str, np.ndarray]:
     for entry in group['weights']:
         stored = entry.get('quantization', entry)['dtype']
         if stored not in ('float16', 'float32', 'int32', 'uint8', 'bool'):
-            raise LabelError(f'weight {entry["name"]} is stored as {stored}, which is not known')
+            raise LabelError(
+                f'{named}: weight {entry["name"]} is stored as {stored}, which is not known'
+            )
         dtype = np.dtype(stored)
         count = int(np.prod(entry['shape']))
         end = start + count * dtype.itemsize
         if end > len(data):
-            raise LabelError(f'the weights end before {entry["name"]}: the file is cut short')
+            raise LabelError(
+                f'{named}: the weights end before {entry["name"]}: the file is cut short'
+            )
         array = np.frombuffer(data, dtype, count, start)
         weights[entry['name']] = array.reshape(entry['shape'])
         start = end
+    if start != len(data):
+        raise LabelError(f'{named}: {len(data) - start} bytes follow the last weight')
     return weights
 
 

@@ -3,7 +3,7 @@
 from mmpose.datasets.datasets import PoseTrack18Dataset
 from mmpose.registry import DATASETS
 
-from ..posetrack.labels import name_of_labels
+from ..posetrack.read_labels import name_of_labels
 from .frame_folder_dataset import FrameFolderDataset
 
 __all__ = ['PoseTrackClipDataset']

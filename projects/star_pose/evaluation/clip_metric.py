@@ -1,52 +1,47 @@
-"""A metric that says what its numbers were made with."""
+"""What the metrics share: a sample counts once, and its origin stands beside the numbers."""
 
+import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import mmengine
+import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from .posetrack_samples import collect_provenance, sample_provenance
+from ..posetrack.evaluate import merge_results
 
-__all__ = ['ClipMetric']
+__all__ = ['ClipMetric', 'label_boxes', 'to_numpy']
 
 
 class ClipMetric(BaseMetric):
     """Base of the metrics that measure sample by sample.
 
     Box source, T, LR size and degradation are logged with the numbers, and stored beside them in
-    ``out_file``: without them, two numbers cannot be compared. A subclass says how one sample is
-    measured and how the measures are summed up.
+    ``out_file``: without them, two numbers cannot be compared. A sample that a distributed sampler
+    repeated counts once: the same place of the data set, image, annotation and box.
 
     Args:
-        box_source: What to print as the source of boxes; by default what the samples tell:
-            'ground truth' where they carry their label (``raw_ann_info``), else 'detected'.
         out_file: Json file for metrics and provenance; none is written where None.
         collect_device: ``'cpu'`` or ``'gpu'``.
         prefix: Of the keys; the class's own by default.
     """
 
     def __init__(
-        self,
-        box_source: str | None = None,
-        out_file: str | None = None,
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
+        self, out_file: str | None = None, collect_device: str = 'cpu', prefix: str | None = None
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.box_source = box_source
         self.out_file = out_file
 
     @abstractmethod
     def measure(self, sample: dict) -> Any:
         """Reduce one data sample (as a dict) to what :meth:`summarise` needs."""
 
-    @abstractmethod
     def summarise(self, measures: list) -> dict[str, float]:
         """Turn the measures of all samples into metrics."""
+        raise NotImplementedError
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Measure a batch.
@@ -57,15 +52,10 @@ class ClipMetric(BaseMetric):
         """
         inputs = (data_batch or {}).get('inputs')
         for index, sample in enumerate(data_samples):
-            provenance = sample_provenance(sample, None if inputs is None else inputs[index])
-            provenance['box_source'] = self.box_source or (
-                'ground truth' if 'raw_ann_info' in sample else 'detected'
-            )
             self.results.append(
                 {
-                    'id': sample.get('id'),
-                    'img_path': str(sample.get('img_path', '')),
-                    'provenance': provenance,
+                    'key': sample_key(sample),
+                    'provenance': provenance(sample, None if inputs is None else inputs[index]),
                     'measure': self.measure(sample),
                 }
             )
@@ -79,11 +69,56 @@ class ClipMetric(BaseMetric):
         Returns:
             What :meth:`summarise` gives.
         """
-        metrics = self.summarise([result['measure'] for result in results])
-        provenance = collect_provenance(results)
-        facts = '; '.join(f'{name}: {value}' for name, value in sorted(provenance.items()))
-        MMLogger.get_current_instance().info(f'{type(self).__name__}: {facts}')
+        measures, facts = merge_results(results)
+        metrics = self.summarise(measures)
+        text = '; '.join(f'{name}: {value}' for name, value in sorted(facts.items()))
+        MMLogger.get_current_instance().info(f'{type(self).__name__}: {text}')
         if self.out_file is not None:
             Path(self.out_file).parent.mkdir(parents=True, exist_ok=True)
-            mmengine.dump({'metrics': metrics, 'provenance': provenance}, self.out_file)
+            mmengine.dump({'metrics': metrics, 'provenance': facts}, self.out_file)
         return metrics
+
+
+def sample_key(sample: dict) -> tuple | None:
+    """Return what a repeated sample has in common with the first; None where nothing tells."""
+    if sample.get('sample_idx') is None and sample.get('id') is None:
+        return None
+    boxes = to_numpy(sample.get('gt_instances', {}).get('bboxes', ()))
+    path = str(sample.get('img_path', ''))
+    return sample.get('sample_idx'), path, sample.get('id'), boxes.tobytes()
+
+
+def to_numpy(value) -> np.ndarray:
+    """Return a tensor or an array as an array on the CPU."""
+    return np.asarray(value.detach().cpu() if hasattr(value, 'detach') else value)
+
+
+def provenance(sample: dict, inputs) -> dict[str, str]:
+    """Say what one prediction was made from, as far as the sample tells.
+
+    Args:
+        sample: Data sample as a dict; one that carries its label has a ground-truth box.
+        inputs: The sample's input image or clip (..., h, w), for its size.
+    """
+    facts = {'box_source': 'ground truth' if 'raw_ann_info' in sample else 'detected'}
+    if 'frame_paths' in sample:
+        facts['num_frames'] = str(len(sample['frame_paths']))
+    if inputs is not None and hasattr(inputs, 'shape'):
+        facts['lr_size'] = f'({inputs.shape[-1]}, {inputs.shape[-2]})'
+    if sample.get('degradation') is not None:
+        facts['degradation'] = json.dumps(sample['degradation'], sort_keys=True, default=str)
+    return facts
+
+
+def label_boxes(sample: dict) -> np.ndarray:
+    """Return the labels' own boxes x1 y1 x2 y2 of a data sample, (n, 4).
+
+    ``gt_instances.bboxes`` may have been enlarged for the crop; the label says how large the person
+    is. It is read only where there is none.
+    """
+    labels = sample.get('raw_ann_info')
+    labels = [labels] if isinstance(labels, dict) else labels
+    if labels and all(label.get('bbox') is not None for label in labels):
+        boxes = np.array([label['bbox'] for label in labels], np.float64)
+        return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    return np.asarray(sample['gt_instances']['bboxes'], np.float64)

@@ -6,7 +6,8 @@ import numpy as np
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
-from .clip_metric import ClipMetric
+from ..posetrack.score_ap import mean_labelled
+from .clip_metric import ClipMetric, label_boxes
 
 __all__ = ['JhmdbPCK']
 
@@ -41,6 +42,9 @@ class JhmdbPCK(ClipMetric):
       their mean.
     - over **points** (key ending in ``_points``): all labelled joints of all persons in one pool.
 
+    and, of each threshold, the columns Head, Sho, Elb, Wri, Hip, Knee, Ank (as ``Head PCK@0.2``)
+    as far as the data set has these joints.
+
     At 0.2 by box the benchmark is saturated, hence 0.1 and 0.05 beside it. Sub-JHMDB is reported
     as the mean over its three splits: run the metric once a split.
 
@@ -49,8 +53,6 @@ class JhmdbPCK(ClipMetric):
     Args:
         thresholds: Fractions of the person's size.
         norm_items: Any of ``'bbox'`` and ``'torso'``.
-        per_joint: Also return the columns Head, Sho, Elb, Wri, Hip, Knee, Ank of each threshold
-            (as ``Head PCK@0.2``), as far as the data set has these joints.
         **kwargs: Of :class:`ClipMetric`.
 
     Raises:
@@ -63,7 +65,6 @@ class JhmdbPCK(ClipMetric):
         self,
         thresholds: Sequence[float] = (0.2, 0.1, 0.05),
         norm_items: Sequence[str] = ('bbox', 'torso'),
-        per_joint: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -74,15 +75,14 @@ class JhmdbPCK(ClipMetric):
             raise ValueError(f'norm_items={norm_items}: choose from {sorted(_PREFIXES)}')
         self.thresholds = tuple(thresholds)
         self.norm_items = tuple(norm_items)
-        self.per_joint = per_joint
 
     def measure(self, sample: dict) -> dict:
         """Errors and sizes of one person.
 
         Args:
             sample: Output of the model: ``pred_instances.keypoints`` (1, K, 2) and
-                ``gt_instances`` with ``keypoints`` (1, K, 2), ``keypoints_visible`` (1, K) and
-                ``bboxes`` (1, 4), x1 y1 x2 y2, the tight box.
+                ``gt_instances`` with ``keypoints`` (1, K, 2) and ``keypoints_visible`` (1, K); the
+                tight box is the label's own, see ``label_boxes``.
 
         Returns:
             ``error`` (K,) in pixels, NaN for unlabelled joints, and the sizes ``bbox`` and
@@ -97,7 +97,7 @@ class JhmdbPCK(ClipMetric):
         error = np.linalg.norm(sample['pred_instances']['keypoints'][0] - truth, axis=-1)
         return {
             'error': np.where(labelled, error, np.nan),
-            'bbox': np.ptp(np.reshape(gt['bboxes'][0], (2, 2)), axis=0).max(),
+            'bbox': np.ptp(label_boxes(sample)[0].reshape(2, 2), axis=0).max(),
             'torso': self._torso(truth, labelled) if 'torso' in self.norm_items else np.nan,
         }
 
@@ -150,19 +150,12 @@ class JhmdbPCK(ClipMetric):
         counts = np.isfinite(relative).sum(0)
         joints = np.divide(100.0 * hits, counts, out=np.full(len(hits), np.nan), where=counts > 0)
         metrics = {
-            name: _mean(joints),
+            name: mean_labelled(joints),
             f'{name}_points': 100.0 * hits.sum() / counts.sum() if counts.any() else float('nan'),
         }
-        if self.per_joint:
-            ids = self._joint_ids()
-            for column, names in _COLUMNS.items():
-                members = [ids[joint] for joint in names if joint in ids]
-                if members:
-                    metrics[f'{column} {name}'] = _mean(joints[members])
+        ids = self._joint_ids()
+        for column, names in _COLUMNS.items():
+            members = [ids[joint] for joint in names if joint in ids]
+            if members:
+                metrics[f'{column} {name}'] = mean_labelled(joints[members])
         return metrics
-
-
-def _mean(values: np.ndarray) -> float:
-    """Mean of the values that are numbers; NaN where none is."""
-    numbers = values[np.isfinite(values)]
-    return float(numbers.mean()) if len(numbers) else float('nan')

@@ -31,16 +31,10 @@ class JitterMetric(ClipMetric):
     "Learning 3D human dynamics from video", CVPR 2019, uses this error on 3-D joints.
 
     Args:
-        score_thr: Predicted joints below this score in any of the three frames are left out of all
-            keys; None keeps all, as a method must not hide its shaking behind low scores.
         **kwargs: Of :class:`ClipMetric`.
     """
 
     default_prefix = 'jitter'
-
-    def __init__(self, score_thr: float | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.score_thr = score_thr
 
     def measure(self, sample: dict) -> tuple:
         """Pose and label of one person in one frame.
@@ -63,17 +57,14 @@ class JitterMetric(ClipMetric):
                 f'{sample.get("img_path")}: the sample has no {", ".join(missing)}; JitterMetric '
                 'follows tracks, so it needs a data set of labelled tracks and PackClipInputs'
             )
-        gt, pred = sample.get('gt_instances', {}), sample['pred_instances']
-        predicted = np.asarray(pred['keypoints'], np.float64)[0]  # (K, 2)
-        kept = np.ones(len(predicted), bool)
-        if self.score_thr is not None:
-            kept = np.asarray(pred['keypoint_scores'])[0] >= self.score_thr
+        gt = sample.get('gt_instances', {})
+        predicted = np.asarray(sample['pred_instances']['keypoints'], np.float64)[0]  # (K, 2)
         truth = np.full_like(predicted, np.nan)
         if 'keypoints' in gt:
             labelled = np.asarray(gt['keypoints_visible']).reshape(len(truth), -1)[:, 0] > 0
             truth[labelled] = np.asarray(gt['keypoints'])[0][labelled]
         key = (str(sample['vid_id']), int(sample['track_id']), int(sample['frame_id']))
-        return key, np.where(kept[:, None], predicted, np.nan), truth
+        return key, predicted, truth
 
     def summarise(self, measures: list[tuple]) -> dict[str, float]:
         """Average the accelerations of all tracks.

@@ -1,15 +1,32 @@
 """How well the super-resolved frame matches the high-resolution one."""
 
+import cv2
+import mmcv
 import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
+from ..posetrack.score_ap import mean_labelled
 from .clip_metric import ClipMetric
-from .image_quality import luma, psnr, ssim_map, ssim_region
-from .sr_frames import image_to_crop, target_to_rgb
 
-__all__ = ['SRQualityMetric']
+__all__ = [
+    'SRQualityMetric',
+    'image_to_crop',
+    'luma',
+    'psnr',
+    'ssim_map',
+    'ssim_region',
+    'target_to_rgb',
+]
+
+# A uint8 RGB frame of 256x192 that differs by 1 in one value has 99.8 dB: equal frames come next.
+# A number instead of infinity keeps the mean over frames finite.
+_EQUAL_PSNR = 100.0
+_SSIM_RADIUS = 5  # of the 11x11 Gaussian window with sigma 1.5
+_SSIM_SIGMA = 1.5
+_GREY = np.float32(127.5)
+_SSIM_C1, _SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 @METRICS.register_module()
@@ -78,9 +95,9 @@ class SRQualityMetric(ClipMetric):
         for suffix, image, reference in (('', sr, hr), ('_Y', luma(sr), luma(hr))):
             similarity = ssim_map(image, reference)
             measures[f'PSNR{suffix}'] = psnr(image, reference, valid)
-            measures[f'SSIM{suffix}'] = _mean(similarity[inside])
+            measures[f'SSIM{suffix}'] = mean_labelled(similarity[inside])
             measures[f'kpt_PSNR{suffix}'] = psnr(image, reference, valid & discs)
-            measures[f'kpt_SSIM{suffix}'] = _mean(similarity[inside & discs])
+            measures[f'kpt_SSIM{suffix}'] = mean_labelled(similarity[inside & discs])
         return measures
 
     def _discs(self, sample: dict, shape: tuple[int, int]) -> np.ndarray:
@@ -122,7 +139,7 @@ class SRQualityMetric(ClipMetric):
             f'SRQualityMetric: {len(measured)} frames, {len(measures) - len(measured)} without HR '
             'target left out'
         )
-        return {key: _mean(np.array([measure[key] for measure in measured])) for key in measured[0]}
+        return {key: mean_labelled([measure[key] for measure in measured]) for key in measured[0]}
 
 
 def _to_image(image: torch.Tensor) -> np.ndarray:
@@ -131,7 +148,125 @@ def _to_image(image: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(rounded.permute(1, 2, 0).numpy())
 
 
-def _mean(values: np.ndarray) -> float:
-    """Mean of the values that are numbers; NaN where none is."""
-    numbers = values[np.isfinite(values)]
-    return float(numbers.mean()) if len(numbers) else float('nan')
+def target_to_rgb(image: torch.Tensor, img_norm_cfg: dict | None) -> torch.Tensor:
+    """Bring ``gt_sr.img`` back to RGB in [0, 255].
+
+    Args:
+        image: (3, H, W); uint8 BGR as packed, or float RGB as the data preprocessor normalised it.
+        img_norm_cfg: The sample's metainfo of that name: ``mean`` and ``std``, 3 values each, in
+            RGB order and in [0, 255]. Only a float image needs it.
+
+    Returns:
+        (3, H, W) float32 RGB in [0, 255].
+
+    Raises:
+        ValueError: If the image is float and its normalisation is unknown.
+    """
+    if image.dtype == torch.uint8:
+        return image.flip(0).float()
+    if img_norm_cfg is None:
+        raise ValueError(
+            f'gt_sr.img has dtype {image.dtype}, so it is normalised, but the sample has no '
+            'img_norm_cfg to undo it; use PoseClipDataPreprocessor, which records it'
+        )
+    mean, std = (
+        torch.tensor(img_norm_cfg[key], device=image.device).view(3, 1, 1)
+        for key in ('mean', 'std')
+    )
+    return image.float() * std + mean
+
+
+def image_to_crop(keypoints: np.ndarray, metainfo: dict) -> np.ndarray:
+    """Map keypoints of the source image into the HR crop that the network saw.
+
+    The inverse of what ``TopdownPoseEstimator.add_pred_to_datasample`` does to predictions; like
+    that, it spreads the box over ``input_size`` pixels, so that under a UDP affine the result is
+    off by less than one HR pixel.
+
+    Args:
+        keypoints: (N, K, 2) in pixels of the source image.
+        metainfo: A data sample's, with ``input_center``, ``input_scale`` and ``input_size`` (w, h).
+
+    Returns:
+        (N, K, 2) in pixels of the crop.
+    """
+    centre, scale = np.asarray(metainfo['input_center']), np.asarray(metainfo['input_scale'])
+    return (keypoints - centre + scale / 2) / scale * np.asarray(metainfo['input_size'])
+
+
+def luma(image: np.ndarray) -> np.ndarray:
+    """The Y channel of BT.601 in [16, 235], which super-resolution papers report.
+
+    Args:
+        image: (H, W, 3) RGB in [0, 255].
+
+    Returns:
+        (H, W, 1) float32; mmcv's conversion, not rounded.
+    """
+    y = mmcv.rgb2ycbcr((image / 255).astype(np.float32), y_only=True)
+    return y[..., None] * np.float32(255)
+
+
+def psnr(image: np.ndarray, reference: np.ndarray, region: np.ndarray) -> float:
+    """Peak signal-to-noise ratio over a region.
+
+    Args:
+        image: (H, W, C) in [0, 255].
+        reference: Of the same shape.
+        region: (H, W) bool.
+
+    Returns:
+        dB, 100 for equal images; NaN for an empty region.
+    """
+    if not region.any():
+        return float('nan')
+    difference = image[region] - reference[region].astype(np.float32)
+    error = np.mean(np.square(difference), dtype=np.float64)
+    return float(10 * np.log10(255**2 / error)) if error > 0 else _EQUAL_PSNR
+
+
+def ssim_map(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Structural similarity at every pixel (Wang et al., "Image quality assessment", TIP 2004).
+
+    Gaussian window 11x11 with sigma 1.5, population covariance, K1 = 0.01 and K2 = 0.03.
+
+    Args:
+        image: (H, W, C) in [0, 255].
+        reference: Of the same shape.
+
+    Returns:
+        (H, W) float32, the mean over channels, exact to 1e-5. Near the border the window leaves
+        the image: see :func:`ssim_region`.
+    """
+
+    def blur(values: np.ndarray) -> np.ndarray:
+        size = 2 * _SSIM_RADIUS + 1
+        return cv2.GaussianBlur(values, (size, size), _SSIM_SIGMA).reshape(image.shape)
+
+    # Around 0, where single precision loses least in the differences of squares below.
+    x, y = image.astype(np.float32) - _GREY, reference.astype(np.float32) - _GREY
+    mean_x, mean_y = blur(x), blur(y)
+    var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
+    covariance = blur(x * y) - mean_x * mean_y
+    mean_x, mean_y = mean_x + _GREY, mean_y + _GREY
+    similarity = ((2 * mean_x * mean_y + _SSIM_C1) * (2 * covariance + _SSIM_C2)) / (
+        (mean_x**2 + mean_y**2 + _SSIM_C1) * (var_x + var_y + _SSIM_C2)
+    )
+    return similarity.mean(-1)
+
+
+def ssim_region(valid: np.ndarray) -> np.ndarray:
+    """The pixels whose SSIM window lies wholly inside the image and its valid part.
+
+    Args:
+        valid: (H, W) bool.
+
+    Returns:
+        (H, W) bool.
+    """
+    size = 2 * _SSIM_RADIUS + 1
+    kernel = np.ones((size, size), np.uint8)
+    inside = cv2.erode(
+        valid.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    return inside.astype(bool)

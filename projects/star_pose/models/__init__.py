@@ -19,11 +19,13 @@ Grids: the centre of HR pixel i is at i. LR pixel i, and cell i of the front end
 HRNet or ResNet lies at ``4 * i``. The hand-off moves the fused map from one grid to the other.
 """
 
+from .backbones.movenet import MoveNet
 from .backbones.sr_cascade_backbone import SRCascadeBackbone
 from .backbones.star_pose_net import STARPoseNet
 from .backbones.star_pose_sr_net import STARPoseSRNet
 from .data_preprocessor import PoseClipDataPreprocessor
 from .heads.joint_map_head import JointMapHead
+from .heads.movenet_head import MoveNetHead
 from .heads.pose_handoff import DirectHandoff, FeatureHandoff, ImageHandoff, ResidualHandoff
 from .heads.softmax_heatmap_head import SoftmaxHeatmapHead
 from .heads.sr_decoder import PixelShuffleSRDecoder
@@ -40,6 +42,8 @@ __all__ = [
     'ImageHandoff',
     'JointMapHead',
     'LinearAttentionNeck',
+    'MoveNet',
+    'MoveNetHead',
     'PixelShuffleSRDecoder',
     'PoseAwareSRLoss',
     'PoseClipDataPreprocessor',

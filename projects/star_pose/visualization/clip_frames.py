@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from mmpose.structures import PoseDataSample
 
-from ..evaluation.sr_frames import target_to_rgb
+from ..evaluation.sr_quality_metric import target_to_rgb
 
 __all__ = ['clip_to_rgb', 'hr_to_rgb', 'sr_to_rgb']
 

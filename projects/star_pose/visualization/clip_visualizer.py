@@ -13,7 +13,7 @@ from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample
 from mmpose.visualization import PoseLocalVisualizer
 
-from ..evaluation.sr_frames import image_to_crop
+from ..evaluation.sr_quality_metric import image_to_crop
 from .canvas import (
     frame_tile,
     put_text,

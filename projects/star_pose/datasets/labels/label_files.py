@@ -4,7 +4,7 @@ import json
 import os
 import os.path as osp
 
-from ...posetrack.annolist import annolist_to_document
+from ...posetrack.read_files import annolist_to_document
 from ...posetrack.tables import PoseTrackError
 from ..errors import LabelError
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .ap import precision_recall
 from .evaluate import PoseTrackResult
 from .joints import GROUPS, JOINTS, LIMBS
+from .score_ap import precision_recall
 
 __all__ = ['WorstCase', 'find_worst', 'plot_curves', 'save_worst']
 

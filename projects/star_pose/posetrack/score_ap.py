@@ -1,6 +1,6 @@
-"""Which predicted person is which labelled person, by poseval's rules.
+"""Which predicted person is which labelled person, and average precision, by poseval's rules.
 
-poseval is the evaluation code of PoseTrack (Andriluka et al., CVPR 2018). Everything here works on
+poseval is the evaluation code of PoseTrack (Andriluka et al., CVPR 2018). The matching works on
 all frames at once: the pairs of one frame are a run in arrays over all pairs.
 """
 
@@ -9,14 +9,29 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from .joints import GROUPS, JOINTS
 from .tables import FrameTable, PoseTable
 
-__all__ = ['RULES', 'Matching', 'match_persons']
+__all__ = [
+    'HIT',
+    'RULES',
+    'AveragePrecision',
+    'Matching',
+    'average_precision',
+    'group_means',
+    'joint_ap',
+    'match_persons',
+    'mean_labelled',
+    'precision_recall',
+]
 
 # The hit distance in head sizes.
 HIT = 0.5
 
 RULES = ('posetrack18', 'posetrack21')
+
+# The score of a joint that has none: it ranks behind every other.
+LOWEST_SCORE = -9999.0
 
 
 @dataclass
@@ -78,8 +93,9 @@ def match_persons(
     predicted, predicted_present = select(frames, predicted, evaluated, rules)
     pair_truth, pair_predicted = pairs_within_frames(truth.frame, predicted.frame, len(frames))
 
-    offset = truth.points[pair_truth] - predicted.points[pair_predicted]  # (Q, 15, 2)
-    with np.errstate(divide='ignore', invalid='ignore'):  # a head box without area: never a hit
+    with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+        offset = truth.points[pair_truth] - predicted.points[pair_predicted]  # (Q, 15, 2)
+        # A head box without area makes it infinite or NaN: never a hit.
         distances = np.sqrt((offset**2).sum(axis=2)) / truth.head_sizes[pair_truth, None]
     both = truth_present[pair_truth] & predicted_present[pair_predicted]
     distances = np.where(both & ~np.isnan(distances), distances, np.inf)
@@ -91,18 +107,8 @@ def match_persons(
     match[pair_predicted[pairs]] = pair_truth[pairs]
     predicted_hits = np.zeros((len(predicted), 15), dtype=bool)
     predicted_hits[pair_predicted[pairs]] = hits[pairs]
-    return Matching(
-        evaluated,
-        truth,
-        truth_present,
-        predicted,
-        predicted_present,
-        pair_truth,
-        pair_predicted,
-        distances,
-        match,
-        predicted_hits,
-    )
+    sides = (truth, truth_present, predicted, predicted_present)
+    return Matching(evaluated, *sides, pair_truth, pair_predicted, distances, match, predicted_hits)
 
 
 def select(
@@ -116,10 +122,7 @@ def select(
         The persons and which of their joints are present, (P, 15).
     """
     persons = persons.take(evaluated[persons.frame])
-    if rules == 'posetrack18':
-        present = (persons.points != 0).any(axis=2) | (persons.flags != 0)
-    else:
-        present = (persons.points > 0).all(axis=2)
+    present = persons.given if rules == 'posetrack18' else (persons.points > 0).all(axis=2)
     has_regions = np.array([bool(regions) for regions in frames.regions], dtype=bool)
     bounds = np.searchsorted(persons.frame, np.arange(len(frames) + 1))
     for row in np.flatnonzero(has_regions & evaluated):
@@ -176,3 +179,95 @@ def assign(share: np.ndarray, pair_truth: np.ndarray, pair_predicted: np.ndarray
 def first_of_runs(values: np.ndarray) -> np.ndarray:
     """Mark the first element of every run of equal values."""
     return np.append(True, values[1:] != values[:-1])[: len(values)]
+
+
+@dataclass
+class AveragePrecision:
+    """AP, precision and recall in percent, per joint in the order of ``JOINTS``, (15,) each.
+
+    A joint that was predicted and is nowhere labelled has no AP (NaN) and is left out of the mean.
+    """
+
+    ap: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+
+    @property
+    def total(self) -> float:
+        """Mean AP over joints: the field's "Total"."""
+        return mean_labelled(self.ap)
+
+    def groups(self) -> dict[str, float]:
+        """Return AP by the columns of the field's tables and, under 'AP', the mean over joints."""
+        columns = {f'{group} AP': value for group, value in group_means(self.ap).items()}
+        return {**columns, 'AP': self.total}
+
+
+def group_means(values: np.ndarray) -> dict[str, float]:
+    """Average 15 joints to the columns of ``GROUPS``; one with an unlabelled joint is NaN."""
+    return {
+        group: float(np.mean([values[JOINTS.index(joint)] for joint in joints]))
+        for group, joints in GROUPS.items()
+    }
+
+
+def mean_labelled(values: np.ndarray) -> float:
+    """Return the mean of the values that are not NaN; NaN when there is none."""
+    values = np.asarray(values, dtype=np.float64)
+    labelled = values[~np.isnan(values)]
+    return float(labelled.mean()) if len(labelled) else float('nan')
+
+
+def precision_recall(
+    scores: np.ndarray, hits: np.ndarray, num_labelled: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute precision and recall after each detection, the best score first.
+
+    Args:
+        scores: Scores of the n detections, NaN where there is none, (n,).
+        hits: Whether each is a true positive, (n,).
+        num_labelled: Labelled joints, found or not.
+
+    Returns:
+        Precision and recall in [0, 1], (n,) each; recall is NaN when nothing is labelled.
+    """
+    scores = np.where(np.isnan(scores), LOWEST_SCORE, scores)
+    # Of equal scores the later one ranks first: a reversed sort, as poseval has it. It takes
+    # numpy's default sort, whose order of equal scores differs between processors; ours is stable.
+    found = np.cumsum(hits[np.argsort(scores, kind='stable')[::-1]])
+    recall = found / num_labelled if num_labelled else np.full(len(found), np.nan)
+    return found / np.arange(1, len(found) + 1), recall
+
+
+def average_precision(precision: np.ndarray, recall: np.ndarray) -> float:
+    """Return the area below the decreasing envelope of a precision-recall curve, in [0, 1]."""
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(recall, prepend=0.0) * envelope).sum())
+
+
+def joint_ap(matching: Matching, in_frames: np.ndarray | None = None) -> AveragePrecision:
+    """Compute AP, precision and recall of every joint.
+
+    Args:
+        matching: Assigned predictions.
+        in_frames: Mask of the frames to count, (F,); all evaluated frames when not given.
+
+    Returns:
+        The three values a joint; 0 for a joint that is never predicted.
+    """
+    predicted, present = matching.predicted, matching.predicted_present
+    labelled = matching.truth_present
+    if in_frames is not None:
+        present = present & in_frames[predicted.frame, None]
+        labelled = labelled[in_frames[matching.truth.frame]]
+    result = AveragePrecision(*np.zeros((3, 15)))
+    for joint, num_labelled in enumerate(labelled.sum(axis=0)):
+        chosen = present[:, joint]
+        precision, recall = precision_recall(
+            predicted.scores[chosen, joint], matching.hits[chosen, joint], int(num_labelled)
+        )
+        if len(precision):
+            result.ap[joint] = 100 * average_precision(precision, recall)
+            result.precision[joint] = 100 * precision[-1]
+            result.recall[joint] = 100 * recall[-1]
+    return result

@@ -10,8 +10,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .ap import mean_labelled
-from .matching import HIT, Matching
+from .score_ap import HIT, Matching, mean_labelled
 
 __all__ = ['TrackingScores', 'joint_mota', 'sum_counts', 'tracking_counts']
 
@@ -102,10 +101,8 @@ def accumulate_joint(
     for start, stop in pairwise(starts if len(pairs) else []):
         if video != (now := int(videos[start])):
             video, history = now, History()
-        chosen = match_frame(
-            objects[start:stop], hypotheses[start:stop], distances[start:stop], history.matched
-        )
-        for pair in chosen:
+        run = slice(start, stop)
+        for pair in match_frame(objects[run], hypotheses[run], distances[run], history.matched):
             row = start + pair
             switched, events = history.add(objects[row], hypotheses[row])
             is_match[row], is_switch[row] = not switched, switched
@@ -131,11 +128,7 @@ class History:
         self.hypotheses: set[int] = set()
 
     def add(self, item: int, hypothesis: int) -> tuple[bool, int]:
-        """Record a match.
-
-        Args:
-            item: Track of the labelled person.
-            hypothesis: Track of the predicted person.
+        """Record a match of a labelled person's track with a predicted person's.
 
         Returns:
             Whether the object switched its hypothesis, and how many events are logged with the
@@ -199,14 +192,7 @@ def sum_counts(counts: dict[int, dict[str, np.ndarray]]) -> dict[str, np.ndarray
 
 
 def joint_mota(count: dict[str, np.ndarray]) -> TrackingScores:
-    """Turn counts into percentages, with poseval's conventions where a joint has no event.
-
-    Args:
-        count: The counts of ``COUNTS``, (15,) each.
-
-    Returns:
-        The scores per joint and their mean over the joints that have one.
-    """
+    """Turn counts into percentages, with poseval's conventions where a joint has no event."""
     found = count['matches'] + count['switches']
     with np.errstate(divide='ignore', invalid='ignore'):
         objects = np.where(count['objects'] > 0, count['objects'], np.nan)
