@@ -96,10 +96,10 @@ class ClipBlur(ClipDegradation):
         super().__init__(prob)
         self.sigma = _range('sigma', sigma, above=0)
 
-    def draw(self, rng: np.random.Generator) -> dict:  # noqa: D102
+    def draw(self, rng: np.random.Generator) -> dict:
         return dict(sigma=float(rng.uniform(*self.sigma)))
 
-    def apply(self, frames, rng, sigma):  # noqa: D102
+    def apply(self, frames, rng, sigma):
         return [cv2.GaussianBlur(f, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) for f in frames]
 
 
@@ -116,10 +116,10 @@ class ClipMotionBlur(ClipDegradation):
         super().__init__(prob)
         self.length = _range('length', length, above=0)
 
-    def draw(self, rng: np.random.Generator) -> dict:  # noqa: D102
+    def draw(self, rng: np.random.Generator) -> dict:
         return dict(length=float(rng.uniform(*self.length)), angle=float(rng.uniform(0, 180)))
 
-    def apply(self, frames, rng, length, angle):  # noqa: D102
+    def apply(self, frames, rng, length, angle):
         kernel = _line_kernel(length, angle)
         return [cv2.filter2D(f, -1, kernel, borderType=cv2.BORDER_REFLECT) for f in frames]
 
@@ -147,14 +147,14 @@ class ClipNoise(ClipDegradation):
         self.shot = _range('shot', shot)
         self.grey_prob = grey_prob
 
-    def draw(self, rng: np.random.Generator) -> dict:  # noqa: D102
+    def draw(self, rng: np.random.Generator) -> dict:
         return dict(
             sigma=float(rng.uniform(*self.sigma)),
             shot=float(rng.uniform(*self.shot)),
             grey=bool(rng.random() < self.grey_prob),
         )
 
-    def apply(self, frames, rng, sigma, shot, grey):  # noqa: D102
+    def apply(self, frames, rng, sigma, shot, grey):
         noisy = []
         for frame in frames:
             values = frame.astype(np.float32)
@@ -178,10 +178,10 @@ class ClipJPEG(ClipDegradation):
         super().__init__(prob)
         self.quality = _range('quality', quality, low=1, high=100)
 
-    def draw(self, rng: np.random.Generator) -> dict:  # noqa: D102
+    def draw(self, rng: np.random.Generator) -> dict:
         return dict(quality=round(rng.uniform(*self.quality)))
 
-    def apply(self, frames, rng, quality):  # noqa: D102
+    def apply(self, frames, rng, quality):
         flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
         return [cv2.imdecode(cv2.imencode('.jpg', f, flags)[1], cv2.IMREAD_COLOR) for f in frames]
 
@@ -211,10 +211,10 @@ class ClipH264(ClipDegradation):
         self.crf = _range('crf', crf, high=51)
         self.preset = preset
 
-    def draw(self, rng: np.random.Generator) -> dict:  # noqa: D102
+    def draw(self, rng: np.random.Generator) -> dict:
         return dict(crf=round(float(rng.uniform(*self.crf)), 1))
 
-    def apply(self, frames, rng, crf):  # noqa: D102
+    def apply(self, frames, rng, crf):
         height, width = frames[0].shape[:2]
         # 4:2:0 needs even sides
         pad = (0, height % 2, 0, width % 2)
