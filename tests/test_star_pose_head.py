@@ -9,7 +9,6 @@ from mmengine.model import ExponentialMovingAverage
 
 from pose_batches import (
     HEATMAP,
-    PREPROCESSOR,
     REGRESSION,
     SIMCC,
     batch,
@@ -289,14 +288,6 @@ def test_a_map_of_other_channels_is_refused():
     config = star_pose(in_channels=32)
     with pytest.raises(ValueError, match=r'\(2, 16, 32, 24\).*in_channels=32'):
         losses_of(build(config), batch())
-
-
-def test_a_pose_network_of_another_normalisation_is_refused():
-    own = {'type': 'PoseDataPreprocessor', 'mean': [123.675, 116.28, 103.53], 'std': [58.395] * 3}
-    model = build(star_pose(pose_net=estimator(data_preprocessor=own)))
-    with pytest.raises(ValueError, match=r'std=\[58\.395, .* \[58\.395, 57\.12, 57\.375\]'):
-        losses_of(model, batch())
-    losses_of(build(star_pose(pose_net=estimator(data_preprocessor=PREPROCESSOR))), batch())
 
 
 def test_a_target_frame_of_another_size_is_refused():

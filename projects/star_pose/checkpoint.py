@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import pathlib
 from collections.abc import Iterable, Mapping
 
+import torch
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
@@ -30,6 +32,21 @@ _CONTAINERS = ('state_dict', 'model_state_dict', 'model')
 _WRAPPERS = ('module.', 'model.')
 _COMPILED = '_orig_mod.'  # torch.compile's, anywhere in a name
 _NAMED = 5
+
+
+@CheckpointLoader.register_scheme(prefixes='star_pose://', force=True)
+def load_from_package(filename: str, map_location: str | None) -> dict:
+    """Read a file of the package's own weights, such as ``star_pose://movenet-lightning.pth``.
+
+    Raises:
+        FileNotFoundError: If there is none of this name.
+    """
+    folder = pathlib.Path(__file__).with_name('weights')
+    path = folder / filename.removeprefix('star_pose://')
+    if not path.is_file():
+        names = ', '.join(sorted(file.name for file in folder.glob('*.pth')))
+        raise FileNotFoundError(f'{filename}: the package has no such weights; it has {names}')
+    return torch.load(path, map_location=map_location, weights_only=True)
 
 
 class CheckpointError(ValueError):

@@ -30,6 +30,8 @@ from .heads.pose_handoff import DirectHandoff, FeatureHandoff, ImageHandoff, Res
 from .heads.softmax_heatmap_head import SoftmaxHeatmapHead
 from .heads.sr_decoder import PixelShuffleSRDecoder
 from .heads.star_pose_head import STARPoseHead
+from .layers.evidence_fusion import EvidenceFusion
+from .losses.frozen_network_distillation import FrozenNetworkDistillation
 from .losses.pose_aware_sr_loss import PoseAwareSRLoss
 from .losses.spatial_kl_loss import SpatialKLLoss
 from .necks.adaptive_fusion_neck import AdaptiveFusionNeck
@@ -38,7 +40,9 @@ from .necks.linear_attention_neck import LinearAttentionNeck
 __all__ = [
     'AdaptiveFusionNeck',
     'DirectHandoff',
+    'EvidenceFusion',
     'FeatureHandoff',
+    'FrozenNetworkDistillation',
     'ImageHandoff',
     'JointMapHead',
     'LinearAttentionNeck',

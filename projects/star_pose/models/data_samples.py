@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from mmengine.model import BaseDataPreprocessor
 from mmpose.utils.typing import SampleList
 from torch import Tensor
 
@@ -118,27 +117,23 @@ def check_sizes(
         )
 
 
-def check_normalisation(samples: SampleList, pose_preprocessor: BaseDataPreprocessor) -> None:
-    """Check that the frames are normalised as the pose network was trained to see them.
+def check_normalisation(samples: SampleList, expected: dict[str, Sequence[float]]) -> None:
+    """Check that the frames are normalised as the head was told.
 
     Args:
         samples: Samples with ``img_norm_cfg``; without it nothing is checked.
-        pose_preprocessor: The nested estimator's own, which does not run; without ``mean`` and
-            ``std``, as when its config has none, nothing is checked.
+        expected: ``mean`` and ``std``, 3 values each.
 
     Raises:
         ValueError: If the two differ.
     """
     norm = samples[0].metainfo.get('img_norm_cfg')
-    if norm is None or not hasattr(pose_preprocessor, 'mean'):
-        return
-    for name in ('mean', 'std'):
-        expected = getattr(pose_preprocessor, name).flatten().expand(3).tolist()
-        expected, found = ([round(value, 3) for value in row] for row in (expected, norm[name]))
-        if expected != found:
+    for name in () if norm is None else ('mean', 'std'):
+        wanted, found = ([round(value, 3) for value in row[name]] for row in (expected, norm))
+        if wanted != found:
             raise ValueError(
-                f"the pose network's data preprocessor has {name}={expected}, the model's {found}; "
-                'only the latter runs: make it the same'
+                f'the data preprocessor has {name}={found}, the head {name}={wanted}; make the '
+                "head's the same"
             )
 
 

@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpose.models.backbones.hrnet import HRNet
@@ -128,6 +130,20 @@ def move_grid(fused: Tensor, scale: int, origin: float = 0.0) -> Tensor:
     return fused
 
 
+def _renormalisation(
+    pose_net: nn.Module | None, norm: dict[str, Sequence[float]]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return gain and shift (3, 1, 1) from one normalisation to the pose network's own, or None."""
+    own = getattr(pose_net, 'data_preprocessor', None)
+    if not hasattr(own, 'mean'):
+        return None, None
+    mean, std = (torch.tensor(norm[name]).view(3, 1, 1) for name in ('mean', 'std'))
+    own_mean, own_std = (x.cpu().expand(3, 1, 1) for x in (own.mean, own.std))
+    if torch.allclose(mean, own_mean) and torch.allclose(std, own_std):
+        return None, None
+    return std / own_std, (mean - own_mean) / own_std
+
+
 class _Handoff(BaseModule):
     """What all hand-offs share.
 
@@ -135,6 +151,8 @@ class _Handoff(BaseModule):
         in_channels: Channels C of the fused map.
         scale: Upsampling factor of the super-resolved frame.
         pose_net: The pose estimator, which is checked and not kept.
+        norm: ``mean`` and ``std`` of the frames that are given. A pose network whose data
+            preprocessor has others gets the frames in those.
         init_cfg: As :class:`mmengine.model.BaseModule`.
 
     Raises:
@@ -152,6 +170,7 @@ class _Handoff(BaseModule):
         in_channels: int,
         scale: int,
         pose_net: nn.Module | None,
+        norm: dict[str, Sequence[float]],
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -164,6 +183,13 @@ class _Handoff(BaseModule):
                 f'{type(self).__name__} serves a head alone; give `head` and no `pose_net`'
             )
         self.scale = scale
+        gain, shift = _renormalisation(pose_net, norm)
+        self.register_buffer('gain', gain, persistent=False)
+        self.register_buffer('shift', shift, persistent=False)
+
+    def to_pose_space(self, frame: Tensor) -> Tensor:
+        """Normalise a frame (N, 3, H, W) as the pose network was trained to see it."""
+        return frame if self.gain is None else frame * self.gain + self.shift
 
     @abstractmethod
     def enter(
@@ -197,9 +223,10 @@ class _StemHandoff(_Handoff):
         in_channels: int,
         scale: int,
         pose_net: nn.Module,
+        norm: dict[str, Sequence[float]],
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(in_channels, scale, pose_net, init_cfg)
+        super().__init__(in_channels, scale, pose_net, norm, init_cfg)
         stem = find_stem(pose_net.backbone)
         if scale != STEM_STRIDE:
             raise ValueError(
@@ -227,8 +254,8 @@ class ImageHandoff(_Handoff):
     needs_sr = True
 
     def enter(self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor) -> Tensor:
-        """Return ``sr``."""
-        return sr
+        """Return ``sr`` in the pose network's normalisation."""
+        return self.to_pose_space(sr)
 
     def run(self, pose_net: nn.Module, entering: Tensor) -> tuple[Tensor, ...]:
         """Return the pose network's features of a frame (N, 3, H, W)."""
@@ -265,8 +292,8 @@ class ResidualHandoff(_StemHandoff):
         self, pose_net: nn.Module, lr_target: Tensor, fused: Tensor, sr: Tensor | None
     ) -> Tensor:
         """Return what the stem sees in the bicubic frame, plus the projected map."""
-        stem_map = run_stem(pose_net.backbone, bicubic_upsample(lr_target, self.scale))
-        return stem_map + self.projected(fused)
+        frame = self.to_pose_space(bicubic_upsample(lr_target, self.scale))
+        return run_stem(pose_net.backbone, frame) + self.projected(fused)
 
 
 @MODELS.register_module()
@@ -320,14 +347,18 @@ HANDOFFS = {
 
 
 def build_handoff(
-    handoff: str | dict, in_channels: int, scale: int, pose_net: nn.Module | None
+    handoff: str | dict,
+    in_channels: int,
+    scale: int,
+    pose_net: nn.Module | None,
+    norm: dict[str, Sequence[float]],
 ) -> nn.Module:
     """Build a hand-off from its short name, or from a config with a registered type.
 
     Raises:
         ValueError: If there is none of this name, or it cannot serve the pose network.
     """
-    shared = dict(in_channels=in_channels, scale=scale, pose_net=pose_net)
+    shared = dict(in_channels=in_channels, scale=scale, pose_net=pose_net, norm=norm)
     if isinstance(handoff, dict):
         return MODELS.build({**shared, **handoff})
     if handoff not in HANDOFFS:

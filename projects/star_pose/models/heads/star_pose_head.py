@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
+
 import torch
 from mmengine.structures import PixelData
 from mmpose.models.heads.base_head import BaseHead
-from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS
 from mmpose.utils.typing import Features, OptSampleList, Predictions, SampleList
 from torch import Tensor, nn
@@ -20,7 +22,9 @@ from ..data_samples import (
     gather_sr_targets,
     masked_psnr,
 )
+from ..losses.pose_aware_sr_loss import scale_loss
 from .pose_handoff import build_handoff, move_grid
+from .pose_teacher import PoseTeacher, build_pose_net, build_twin, freeze, full_precision, to_float
 
 __all__ = ['STARPoseHead']
 
@@ -31,8 +35,8 @@ class STARPoseHead(BaseHead):
 
     The pose network is an ordinary MMPose estimator definition inside the head, so that any model
     of MMPose moves in unchanged and a published checkpoint loads whole (``init_cfg`` of
-    ``pose_net``). Its data preprocessor is not used, and of its ``test_cfg`` only what the outer
-    one leaves open.
+    ``pose_net``). Of its data preprocessor only ``mean`` and ``std`` are used: frames are handed on
+    in its own normalisation. Of its ``test_cfg`` only what the outer one leaves open is used.
 
     The super-resolved frame is computed in training; at inference only where the hand-off reads it
     or ``test_cfg=dict(output_sr=True)`` asks for it, which puts it in ``data_sample.pred_sr``.
@@ -50,6 +54,11 @@ class STARPoseHead(BaseHead):
             cascade).
         sr_loss: Loss between the SR frame and ``gt_sr``, weighing the pose losses too. None: pose
             losses alone.
+        distillation: Config of a loss such as :class:`FrozenNetworkDistillation`, which compares
+            what the pose network makes of the clip with what the same network, trained and
+            untouched, makes of ``gt_sr``. With a pose network that learns, the untouched one is
+            read from ``init_cfg`` of ``pose_net``.
+        freeze_pose_net: Leave the pose network as it is: in eval mode and without gradients.
         aux_head: Supervision of the fused map in training, such as :class:`JointMapHead`: the map
             must show the joints. Its loss is ``loss_aux``.
         head: A pose head that decodes the fused map directly; exactly one of it and ``pose_net``.
@@ -58,6 +67,8 @@ class STARPoseHead(BaseHead):
         in_channels: Channels C of the fused map.
         scale: From the LR frame to the pose network's input. 1: the pose network reads the LR
             frame, and its codec alone speaks of high-resolution pixels.
+        mean: What the model's data preprocessor subtracts, RGB in [0, 255].
+        std: What it divides by.
         init_cfg: As :class:`mmengine.model.BaseModule`.
 
     Raises:
@@ -71,11 +82,15 @@ class STARPoseHead(BaseHead):
         handoff: str | dict = 'residual',
         sr_decoder: dict | None = None,
         sr_loss: dict | None = None,
+        distillation: dict | None = None,
+        freeze_pose_net: bool = False,
         aux_head: dict | None = None,
         head: dict | None = None,
         target: str = 'centre',
         in_channels: int = 64,
         scale: int = 4,
+        mean: Sequence[float] = (123.675, 116.28, 103.53),
+        std: Sequence[float] = (58.395, 57.12, 57.375),
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -83,20 +98,52 @@ class STARPoseHead(BaseHead):
             raise ValueError(
                 'give exactly one of `pose_net` (a whole estimator) and `head` (a head alone)'
             )
+        if pose_net is None and (freeze_pose_net or distillation is not None):
+            raise ValueError('freeze_pose_net and distillation need a pose_net')
         self.target = check_target(target)
         self.in_channels = in_channels
         self.scale = scale
-        self.pose_net = None if pose_net is None else _build_pose_net(pose_net)
+        self.norm = {'mean': tuple(mean), 'std': tuple(std)}
+        self.pose_net = None if pose_net is None else build_pose_net(pose_net)
+        self.frozen = freeze_pose_net
+        if freeze_pose_net:
+            freeze(self.pose_net)
         self.head = None if head is None else MODELS.build(head)
         self.handoff = build_handoff(
-            'direct' if pose_net is None else handoff, in_channels, scale, self.pose_net
+            'direct' if pose_net is None else handoff, in_channels, scale, self.pose_net, self.norm
         )
         self.sr_decoder = _build_part(
             'sr_decoder', sr_decoder, in_channels=in_channels, scale=scale
         )
         self.sr_loss = None if sr_loss is None else MODELS.build(sr_loss)
         self.aux_head = _build_part('aux_head', aux_head, in_channels=in_channels)
+        self.distillation = None if distillation is None else MODELS.build(distillation)
+        self.teacher: PoseTeacher | None = None
+        if distillation is not None:
+            self.distillation.check(self.pose_net)
+            self.teacher = PoseTeacher(self.pose_net) if self.frozen else build_twin(pose_net)
         self._check_sr_parts()
+
+    def init_weights(self) -> None:
+        """Initialise, and read the weights of a teacher that is not the pose network itself."""
+        super().init_weights()
+        if self.teacher is not None and not self.frozen:
+            self.teacher.net.init_weights()
+            freeze(self.teacher.net)
+
+    def train(self, mode: bool = True) -> STARPoseHead:
+        """Set the mode, but for a frozen pose network, which stays in eval."""
+        super().train(mode)
+        if self.frozen:
+            self.pose_net.eval()
+        return self
+
+    def _apply(self, fn: Callable, *args, **kwargs) -> STARPoseHead:
+        """Take a teacher along to another device or type."""
+        super()._apply(fn, *args, **kwargs)
+        if self.teacher is not None and not self.frozen:
+            self.teacher.net._apply(fn, *args, **kwargs)
+        return self
 
     def _check_sr_parts(self) -> None:
         """Refuse an SR loss without a frame, and a decoder that nothing would train."""
@@ -106,11 +153,17 @@ class STARPoseHead(BaseHead):
             raise ValueError(
                 f'sr_loss needs a frame, but {name} makes none: set sr_decoder or drop sr_loss'
             )
-        if self.sr_decoder is not None and self.sr_loss is None and not self.handoff.needs_sr:
+        if self.sr_decoder is not None and not self._has_sr_loss and not self.handoff.needs_sr:
             raise ValueError(
                 f'nothing would train sr_decoder: {name} does not read its frame and sr_loss is '
                 'None; set sr_loss or drop sr_decoder'
             )
+
+    @property
+    def _has_sr_loss(self) -> bool:
+        """Whether a loss compares the SR frame itself."""
+        pixels = self.distillation is not None and self.distillation.pixel_weight > 0
+        return self.sr_loss is not None or (pixels and self.sr_decoder is not None)
 
     @property
     def optional_parts(self) -> tuple[str, ...]:
@@ -136,7 +189,7 @@ class STARPoseHead(BaseHead):
         """
         sr = self.super_resolve(feats) if self.handoff.needs_sr else None
         pose_feats = self._pose_features(feats, sr)
-        with _full_precision(feats[-1]):
+        with full_precision(feats[-1]):
             return self.pose_head(pose_feats)
 
     def super_resolve(self, feats: tuple[Tensor, ...]) -> Tensor:
@@ -186,7 +239,7 @@ class STARPoseHead(BaseHead):
             pose_feats.append(self._pose_features(view, sr))
         inner = {} if self.pose_net is None else self.pose_net.test_cfg
         test_cfg = {**inner, **test_cfg, 'flip_test': flip_test}
-        with _full_precision(views[0][-1]):
+        with full_precision(views[0][-1]):
             return self.pose_head.predict(
                 pose_feats if flip_test else pose_feats[0], batch_data_samples, test_cfg=test_cfg
             )
@@ -213,16 +266,24 @@ class STARPoseHead(BaseHead):
             ValueError: If the samples contradict ``target`` or the sizes.
         """
         self.check_samples(feats, batch_data_samples)
-        needs_sr = self.handoff.needs_sr or self.sr_loss is not None
+        needs_sr = self.handoff.needs_sr or self._has_sr_loss
         sr = self.super_resolve(feats) if needs_sr else None
-        pose_feats = self._pose_features(feats, sr)
-        inner = {} if self.pose_net is None else self.pose_net.train_cfg
-        with _full_precision(feats[-1]):
-            losses = self.pose_head.loss(
-                pose_feats, batch_data_samples, train_cfg={**inner, **(train_cfg or {})}
-            )
+        recording = contextlib.nullcontext()
+        if self.distillation is not None:
+            recording = self.distillation.record(self.pose_net)
+        with recording as seen:
+            pose_feats = self._pose_features(feats, sr)
+        losses = {}
+        with full_precision(feats[-1]):
+            sr = None if sr is None else sr.float()
+            weight = 1.0 if self.distillation is None else self.distillation.label_weight
+            if weight:
+                losses = self._pose_losses(pose_feats, batch_data_samples, train_cfg, weight)
             if self.sr_loss is not None:
-                losses = self._sr_losses(sr.float(), batch_data_samples, losses)
+                losses = self._sr_losses(sr, batch_data_samples, losses)
+            if self.distillation is not None:
+                view = (seen, self.pose_head(pose_feats))
+                losses.update(self._distillation_losses(view, feats[0], sr, batch_data_samples))
         if self.aux_head is not None:
             joints = gather_pose_targets(batch_data_samples, feats[-1].device)
             fused = move_grid(feats[-1], self.scale)
@@ -244,12 +305,45 @@ class STARPoseHead(BaseHead):
             return
         check_target_frame(samples, self.target)
         check_sizes(samples, feats[0], self.scale, getattr(self.decoder, 'input_size', None))
-        if self.pose_net is not None:
-            check_normalisation(samples, self.pose_net.data_preprocessor)
+        check_normalisation(samples, self.norm)
 
     def _pose_features(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> tuple[Tensor, ...]:
         """Return the levels that the pose head reads, in fp32: several heads call NumPy on them."""
-        return _to_float(self.handoff(self.pose_net, feats[0], feats[-1], sr))
+        return to_float(self.handoff(self.pose_net, feats[0], feats[-1], sr))
+
+    def _pose_losses(
+        self,
+        pose_feats: tuple[Tensor, ...],
+        samples: SampleList,
+        train_cfg: dict | None,
+        weight: float,
+    ) -> dict[str, Tensor]:
+        """Return the pose head's own entries; those whose name holds ``loss`` are weighted."""
+        inner = {} if self.pose_net is None else self.pose_net.train_cfg
+        entries = self.pose_head.loss(pose_feats, samples, train_cfg={**inner, **(train_cfg or {})})
+        return {
+            name: scale_loss(value, weight) if 'loss' in name else value
+            for name, value in entries.items()
+        }
+
+    def _distillation_losses(
+        self,
+        view: tuple[dict, Tensor | tuple],
+        lr_target: Tensor,
+        sr: Tensor | None,
+        samples: SampleList,
+    ) -> dict[str, Tensor]:
+        """Compare the student's view (levels and output) with the teacher's of the HR frame."""
+        shape = (len(lr_target), 3, *(self.scale * side for side in lr_target.shape[-2:]))
+        like = lr_target.new_zeros(shape, dtype=torch.float32) if sr is None else sr.detach()
+        hr, mask, weight = gather_sr_targets(samples, like)
+        teacher = self.teacher.look(self.handoff.to_pose_space(hr), self.distillation)
+        frames = None if sr is None else (sr, hr, mask)
+        losses = self.distillation(view, teacher, frames, weight)
+        if sr is not None and self.sr_loss is None:
+            psnr = masked_psnr(sr.detach(), hr, mask, samples)
+            losses.update({} if psnr is None else {'psnr': psnr})
+        return losses
 
     def _sr_losses(
         self, sr: Tensor, samples: SampleList, pose_losses: dict[str, Tensor]
@@ -270,17 +364,6 @@ class STARPoseHead(BaseHead):
         return losses if psnr is None else {**losses, 'psnr': psnr}
 
 
-def _build_pose_net(config: dict) -> BasePoseEstimator:
-    """Build a whole estimator; anything else raises a TypeError."""
-    pose_net = MODELS.build(config)
-    if not isinstance(pose_net, BasePoseEstimator) or not pose_net.with_head:
-        raise TypeError(
-            f'pose_net is a {type(pose_net).__name__}; it must be an MMPose estimator with '
-            "backbone and head, such as type='TopdownPoseEstimator'"
-        )
-    return pose_net
-
-
 def _build_part(name: str, config: dict | None, **shared: int) -> nn.Module | None:
     """Build a part of the head; what it shares with the head is given, or must agree."""
     if config is None:
@@ -290,18 +373,6 @@ def _build_part(name: str, config: dict | None, **shared: int) -> nn.Module | No
         if config[key] != value:
             raise ValueError(f'{name} has {key}={config[key]}, but the head has {key}={value}')
     return MODELS.build(config)
-
-
-def _full_precision(like: Tensor) -> torch.autocast:
-    """Switch autocast off: SimCC and other heads fail on bf16, and losses lose digits in it."""
-    return torch.autocast(like.device.type, enabled=False)
-
-
-def _to_float(feats: Tensor | tuple | list) -> Tensor | tuple:
-    """Cast features, nested as necks return them, to fp32."""
-    if isinstance(feats, Tensor):
-        return feats.float()
-    return tuple(_to_float(feat) for feat in feats)
 
 
 def _add_pred_sr(sr: Tensor, samples: SampleList) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-__all__ = ['PoseAwareSRLoss', 'charbonnier', 'pose_evidence', 'weighted_mean']
+__all__ = ['PoseAwareSRLoss', 'charbonnier', 'pose_evidence', 'scale_loss', 'weighted_mean']
 
 DEFAULT_WEIGHTS = {'pose': 1.0, 'pixel': 1.0, 'structure': 0.5}
 EPS = 1e-3
@@ -194,7 +194,7 @@ class PoseAwareSRLoss(nn.Module):
         if mask is not None:
             weight = mask.to(sr.dtype) * weight
         losses = {
-            name: _scale(value, self.weights['pose']) if 'loss' in name else value
+            name: scale_loss(value, self.weights['pose']) if 'loss' in name else value
             for name, value in (pose_losses or {}).items()
         }
         for name, term in (('pixel', self._pixel_term), ('structure', self._structure_term)):
@@ -232,7 +232,7 @@ class PoseAwareSRLoss(nn.Module):
         return (across + down) / 2
 
 
-def _scale(value: Tensor | list[Tensor], factor: float) -> Tensor | list[Tensor]:
+def scale_loss(value: Tensor | list[Tensor], factor: float) -> Tensor | list[Tensor]:
     """Scale a loss or a list of losses, both of which MMEngine accepts."""
     return value * factor if isinstance(value, Tensor) else [item * factor for item in value]
 
