@@ -5,6 +5,17 @@ import numpy as np
 import pytest
 import torch
 
+from pose_batches import (
+    PREPROCESSOR,
+    batch,
+    build,
+    estimator,
+    losses_of,
+    predict,
+    simcc_head,
+    star_pose,
+)
+from star_pose.apis.deploy import deploy
 from star_pose.models import EvidenceFusion
 from star_pose.models.layers.evidence_fusion import clip_motion, dense_flow, sample_maps
 
@@ -172,3 +183,100 @@ def test_the_weights_learn_to_distrust_frames_that_do_not_match():
 def test_no_frame_at_all_is_refused():
     with pytest.raises(ValueError, match='num_frames is 0'):
         EvidenceFusion(0)
+
+
+class TestInTheModel:
+    """Windows of 3 frames, 3 of them: clips of 5."""
+
+    def model(self, target='centre', **changes):
+        preprocessor = {**PREPROCESSOR, 'window': 3}
+        head = {'evidence_fusion': {'type': 'EvidenceFusion', 'num_frames': 3}, 'target': target}
+        config = star_pose('image', **head, **changes)
+        config['backbone']['target'] = target
+        return build({**config, 'data_preprocessor': preprocessor})
+
+    @pytest.mark.parametrize(('target', 'place'), [('centre', 1), ('last', 2)])
+    def test_a_clip_and_a_video_that_keeps_its_maps_give_the_same_numbers(self, target, place):
+        model = self.model(target).eval()
+        data = batch(num_frames=5, target_idx=2 if target == 'centre' else 4)
+        with torch.no_grad():
+            model.head.evidence_fusion.coefficients.copy_(torch.tensor([-1.0, 0.1, 0.5, -0.2]))
+            inputs = model.data_preprocessor(data, False)['inputs']
+            of_clip = model(inputs, None)
+            # A video: each frame's clip goes through the model once, when it comes.
+            frames, maps = [], []
+            for clip in inputs.unflatten(0, (2, 3)).unbind(1):
+                feats = model.extract_feat(clip)
+                frames.append(feats[0])
+                maps.append(model.head.evidence(feats))
+            of_video = model.head.evidence_fusion(
+                torch.stack(maps, 1), torch.stack(frames, 1), place
+            )
+        assert of_clip.shape == (2, 5, 32, 24)
+        # An untrained network's maps are tiny: the bounds are relative to them.
+        assert (of_video - of_clip).abs().max() <= 1e-5 * of_clip.abs().max()
+        assert (of_clip - maps[place]).norm() > 0.1 * of_clip.norm()
+
+    def test_windows_are_the_frames_around_each_frame(self):
+        model = self.model()
+        data = batch(num_frames=5)
+        inputs = model.data_preprocessor(data, False)['inputs']
+        assert inputs.shape == (6, 3, 3, 32, 24)
+        plain = build(star_pose()).data_preprocessor(batch(num_frames=5), False)['inputs']
+        for start in range(3):
+            torch.testing.assert_close(inputs[start], plain[0, start : start + 3])
+            torch.testing.assert_close(inputs[3 + start], plain[1, start : start + 3])
+
+    @pytest.mark.parametrize('flip_test', [False, True])
+    def test_it_predicts_what_the_fused_maps_say(self, flip_test):
+        model = self.model(test_cfg={'flip_test': flip_test, 'output_sr': True})
+        samples = predict(model, batch(num_frames=5))
+        assert len(samples) == 2
+        assert samples[0].pred_sr.img.shape == (3, 128, 96)
+        if flip_test:
+            return
+        with torch.no_grad():
+            inputs = model.data_preprocessor(batch(num_frames=5), False)['inputs']
+            fused = model(inputs, None)
+        expected = model.head.decoder.decode(fused[0].numpy())[0]
+        np.testing.assert_allclose(samples[0].pred_instances.keypoints, expected, atol=1e-3)
+
+    def test_labels_train_the_target_frame_and_the_teacher_the_fusion(self):
+        loss = {
+            'type': 'FrozenNetworkDistillation',
+            'levels': ['backbone.layer1'],
+            'output': 'squared',
+            'label_weight': 1.0,
+        }
+        model = self.model(distillation=loss, freeze_pose_net=True, sr_loss=None)
+        losses = losses_of(model, batch(num_frames=5))
+        assert {'loss_kpt', 'loss_distill_output', 'loss_distill_feature', 'psnr'} <= set(losses)
+        losses['loss_distill_output'].backward()
+        assert model.head.evidence_fusion.coefficients.grad.abs().sum() > 0
+        # The features and the frame are the target's alone: as without fusion on the middle window.
+        single = build(star_pose('image', distillation=loss, freeze_pose_net=True, sr_loss=None))
+        single.load_state_dict(model.state_dict(), strict=False)
+        data = batch(num_frames=5)
+        data['inputs'] = [clip[1:4] for clip in data['inputs']]
+        for sample in data['data_samples']:
+            sample.set_metainfo({'target_idx': 1, 'frame_paths': ['a', 'b', 'c']})
+        alone = losses_of(single, data)
+        for name in ('loss_kpt', 'loss_distill_feature', 'loss_distill_pixel', 'psnr'):
+            torch.testing.assert_close(losses[name], alone[name])
+
+    def test_wrong_numbers_of_frames_are_refused(self):
+        model = self.model()
+        with pytest.raises(ValueError, match=r'8 clips for 2 samples.*window=T - 2'):
+            losses_of(model, batch(num_frames=6))
+        with pytest.raises(ValueError, match=r'2 frames are shorter than window=3'):
+            losses_of(model, batch(num_frames=2))
+        with pytest.raises(ValueError, match='window is 0'):
+            build({**PREPROCESSOR, 'window': 0})
+
+    def test_a_head_without_heatmaps_is_refused(self):
+        with pytest.raises(ValueError, match='codec of the pose head is SimCCLabel'):
+            self.model(pose_net=estimator(head=simcc_head()))
+
+    def test_a_deployed_network_is_one_of_single_frames(self):
+        with pytest.raises(ValueError, match='evidence_fusion=None'):
+            deploy(self.model(), (1, 3, 3, 32, 24), compiled=False)

@@ -121,8 +121,9 @@ def deploy(
 
     Raises:
         TypeError: If the model has no :class:`STARPoseHead`.
-        ValueError: If ``dtype`` is another one, or folding changed the features: a backbone whose
-            batch norms do not follow the convolution that is defined before them.
+        ValueError: If ``dtype`` is another one, the model fuses evidence, or folding changed the
+            features: a backbone whose batch norms do not follow the convolution that is defined
+            before them.
     """
     if not isinstance(getattr(model, 'head', None), STARPoseHead):
         raise TypeError(
@@ -130,6 +131,11 @@ def deploy(
         )
     if dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f'dtype is {dtype}; it must be torch.float32 or torch.bfloat16')
+    if model.head.evidence_fusion is not None:
+        raise ValueError(
+            'deploy() makes a network of single frames: set model.head.evidence_fusion=None and '
+            'fuse the maps that it puts out'
+        )
     model = copy.deepcopy(model).eval().requires_grad_(False)
     example = torch.randn(shape, generator=torch.Generator().manual_seed(0), device='cpu').to(
         next(model.parameters()).device

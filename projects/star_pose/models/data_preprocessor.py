@@ -25,9 +25,17 @@ class PoseClipDataPreprocessor(PoseDataPreprocessor):
     super-resolved frame and its target live in the same space. Samples without it are left alone.
 
     Args:
+        window: Frames that the front end sees at once: a clip of T frames becomes T - window + 1
+            overlapping clips, one for each frame whose evidence the head fuses. None: T.
         **kwargs: As :class:`mmpose.models.PoseDataPreprocessor`: ``mean`` and ``std`` in RGB order
             and in [0, 255], ``bgr_to_rgb``, ``pad_size_divisor``, ``batch_augments`` and so on.
     """
+
+    def __init__(self, window: int | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if window is not None and window < 1:
+            raise ValueError(f'window is {window}; it must be at least 1')
+        self.window = window
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Make the model's inputs of a collated batch.
@@ -38,8 +46,8 @@ class PoseClipDataPreprocessor(PoseDataPreprocessor):
             training: Whether to apply the batch augmentations.
 
         Returns:
-            dict: ``inputs`` (N, T, 3, h, w) or (N, 3, H, W), float and normalised, and
-            ``data_samples`` on the same device. Each sample has ``img_norm_cfg`` in its metainfo,
+            dict: ``inputs``, float and normalised: (N, T, 3, h, w), (N E, window, 3, h, w) or
+            (N, 3, H, W); and ``data_samples`` on the same device. Each sample has ``img_norm_cfg`` in its metainfo,
             by which the head turns a normalised frame back into an image. A ``gt_sr.img``
             (3, H, W) is normalised.
 
@@ -94,7 +102,19 @@ class PoseClipDataPreprocessor(PoseDataPreprocessor):
         if training and self.batch_augments is not None:
             for augment in self.batch_augments:
                 inputs, samples = augment(inputs, samples)
-        return {'inputs': inputs, 'data_samples': samples}
+        return {'inputs': self._windows(inputs), 'data_samples': samples}
+
+    def _windows(self, clips: Tensor) -> Tensor:
+        """Cut clips into windows: (N, T, 3, h, w) -> (N E, window, 3, h, w)."""
+        if self.window is None:
+            return clips
+        if clips.shape[1] < self.window:
+            raise ValueError(
+                f'clips of {clips.shape[1]} frames are shorter than window={self.window}: set '
+                '`num_frames` in SampleClipFrames to window and as many more as are fused, less one'
+            )
+        windows = clips.unfold(1, self.window, 1)  # (N, E, 3, h, w, window)
+        return windows.movedim(-1, 2).flatten(0, 1).contiguous()
 
     def _finish_samples(self, samples: SampleList | None) -> None:
         """Record the normalisation in every sample and normalise the HR targets."""

@@ -65,12 +65,13 @@ def target_index(num_frames: int, target: str) -> int:
     return num_frames - 1 if check_target(target) == 'last' else num_frames // 2
 
 
-def check_target_frame(samples: SampleList, target: str) -> None:
+def check_target_frame(samples: SampleList, target: str, num_evidence: int = 1) -> None:
     """Check that the clips' target is the frame that the model reconstructs.
 
     Args:
         samples: Samples with ``target_idx`` and ``frame_paths``; without them nothing is checked.
         target: ``'centre'`` or ``'last'``.
+        num_evidence: Windows E that each clip of T frames was cut into, of T - E + 1 frames each.
 
     Raises:
         ValueError: If it is another one.
@@ -79,7 +80,8 @@ def check_target_frame(samples: SampleList, target: str) -> None:
     if 'target_idx' not in meta or 'frame_paths' not in meta:
         return
     num_frames = len(meta['frame_paths'])
-    expected = target_index(num_frames, target)
+    window = max(num_frames - num_evidence + 1, 1)
+    expected = target_index(window, target) + target_index(num_evidence, target)
     found = {int(sample.metainfo['target_idx']) for sample in samples}
     if found != {expected}:
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -21,6 +22,7 @@ from ..data_samples import (
     gather_pose_targets,
     gather_sr_targets,
     masked_psnr,
+    target_index,
 )
 from ..losses.pose_aware_sr_loss import scale_loss
 from .pose_handoff import build_handoff, move_grid
@@ -58,6 +60,9 @@ class STARPoseHead(BaseHead):
             what the pose network makes of the clip with what the same network, trained and
             untouched, makes of ``gt_sr``. With a pose network that learns, the untouched one is
             read from ``init_cfg`` of ``pose_net``.
+        evidence_fusion: Config of :class:`EvidenceFusion`: the pose head's heatmaps of E frames
+            become those of the target. The data preprocessor's ``window`` makes the E clips of
+            each sample.
         freeze_pose_net: Leave the pose network as it is: in eval mode and without gradients.
         aux_head: Supervision of the fused map in training, such as :class:`JointMapHead`: the map
             must show the joints. Its loss is ``loss_aux``.
@@ -84,6 +89,7 @@ class STARPoseHead(BaseHead):
         sr_loss: dict | None = None,
         distillation: dict | None = None,
         freeze_pose_net: bool = False,
+        evidence_fusion: dict | None = None,
         aux_head: dict | None = None,
         head: dict | None = None,
         target: str = 'centre',
@@ -117,6 +123,7 @@ class STARPoseHead(BaseHead):
         )
         self.sr_loss = None if sr_loss is None else MODELS.build(sr_loss)
         self.aux_head = _build_part('aux_head', aux_head, in_channels=in_channels)
+        self.evidence_fusion = None if evidence_fusion is None else MODELS.build(evidence_fusion)
         self.distillation = None if distillation is None else MODELS.build(distillation)
         self.teacher: PoseTeacher | None = None
         if distillation is not None:
@@ -159,6 +166,17 @@ class STARPoseHead(BaseHead):
                 'None; set sr_loss or drop sr_decoder'
             )
 
+        if self.evidence_fusion is not None and not hasattr(self.decoder, 'heatmap_size'):
+            raise ValueError(
+                f'evidence_fusion moves heatmaps, but the codec of the pose head is '
+                f'{type(self.decoder).__name__}; drop evidence_fusion'
+            )
+
+    @property
+    def num_evidence(self) -> int:
+        """Frames E of each sample whose heatmaps are fused."""
+        return 1 if self.evidence_fusion is None else self.evidence_fusion.num_frames
+
     @property
     def _has_sr_loss(self) -> bool:
         """Whether a loss compares the SR frame itself."""
@@ -185,12 +203,41 @@ class STARPoseHead(BaseHead):
         """Return the pose head's raw output (heatmaps, SimCC vectors or coordinates).
 
         Args:
-            feats: The LR target frame (N, 3, h, w) first and the fused map (N, C, h, w) last.
+            feats: The LR target frame (N, 3, h, w) first and the fused map (N, C, h, w) last. With
+                evidence fusion there are N E of each.
+        """
+        output = self.evidence(feats)
+        return output if self.evidence_fusion is None else self._fuse(output, feats[0])
+
+    def evidence(self, feats: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+        """Return what the pose head puts out for each clip by itself, before any fusion.
+
+        A video keeps these maps for a track, with the LR frames ``feats[0]`` that they are of, and
+        calls ``evidence_fusion`` with those of the last frames.
+
+        Args:
+            feats: As :meth:`forward`, of any number of clips.
         """
         sr = self.super_resolve(feats) if self.handoff.needs_sr else None
         pose_feats = self._pose_features(feats, sr)
         with full_precision(feats[-1]):
             return self.pose_head(pose_feats)
+
+    def _fuse(self, output: Tensor, frames: Tensor) -> Tensor:
+        """Fuse heatmaps (N E, K, h, w) of LR frames (N E, 3, h, w): (N, K, h, w)."""
+        maps, frames = (x.unflatten(0, (-1, self.num_evidence)) for x in (output, frames))
+        index = target_index(self.num_evidence, self.target)
+        with full_precision(output):
+            return self.evidence_fusion(maps, frames, index)
+
+    def _of_target(self, x: Tensor | Sequence) -> Tensor | tuple:
+        """Take the target's out of N E, in a tensor or nested in tuples: N."""
+        if self.evidence_fusion is None:
+            return x
+        if not isinstance(x, Tensor):
+            return tuple(self._of_target(item) for item in x)
+        index = target_index(self.num_evidence, self.target)
+        return x.unflatten(0, (-1, self.num_evidence))[:, index]
 
     def super_resolve(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return the SR target frame (N, 3, H, W), unclipped.
@@ -235,14 +282,23 @@ class STARPoseHead(BaseHead):
             wanted = self.handoff.needs_sr or (output_sr and index == 0)
             sr = self.super_resolve(view) if wanted else None
             if output_sr and index == 0:
-                _add_pred_sr(sr, batch_data_samples)
-            pose_feats.append(self._pose_features(view, sr))
+                _add_pred_sr(self._of_target(sr), batch_data_samples)
+            levels = self._pose_features(view, sr)
+            pose_feats.append(levels if self.evidence_fusion is None else (levels, view[0]))
         inner = {} if self.pose_net is None else self.pose_net.test_cfg
         test_cfg = {**inner, **test_cfg, 'flip_test': flip_test}
         with full_precision(views[0][-1]):
-            return self.pose_head.predict(
+            return self._predicting_head().predict(
                 pose_feats if flip_test else pose_feats[0], batch_data_samples, test_cfg=test_cfg
             )
+
+    def _predicting_head(self) -> nn.Module:
+        """Return the pose head, or a view of it whose maps are fused before it decodes them."""
+        if self.evidence_fusion is None:
+            return self.pose_head
+        view = copy.copy(self.pose_head)
+        view.forward = lambda feats: self._fuse(self.pose_head(feats[0]), feats[1])
+        return view
 
     def loss(
         self,
@@ -275,18 +331,24 @@ class STARPoseHead(BaseHead):
             pose_feats = self._pose_features(feats, sr)
         losses = {}
         with full_precision(feats[-1]):
-            sr = None if sr is None else sr.float()
+            sr = None if sr is None else self._of_target(sr.float())
             weight = 1.0 if self.distillation is None else self.distillation.label_weight
             if weight:
-                losses = self._pose_losses(pose_feats, batch_data_samples, train_cfg, weight)
+                losses = self._pose_losses(
+                    self._of_target(pose_feats), batch_data_samples, train_cfg, weight
+                )
             if self.sr_loss is not None:
                 losses = self._sr_losses(sr, batch_data_samples, losses)
             if self.distillation is not None:
-                view = (seen, self.pose_head(pose_feats))
-                losses.update(self._distillation_losses(view, feats[0], sr, batch_data_samples))
+                output = self.pose_head(pose_feats)
+                if self.evidence_fusion is not None:
+                    output = self._fuse(output, feats[0])
+                view = ({name: self._of_target(level) for name, level in seen.items()}, output)
+                lr_target = self._of_target(feats[0])
+                losses.update(self._distillation_losses(view, lr_target, sr, batch_data_samples))
         if self.aux_head is not None:
             joints = gather_pose_targets(batch_data_samples, feats[-1].device)
-            fused = move_grid(feats[-1], self.scale)
+            fused = move_grid(self._of_target(feats[-1]), self.scale)
             losses['loss_aux'] = self.aux_head.loss(fused, *joints, self.scale)
         return losses
 
@@ -303,7 +365,13 @@ class STARPoseHead(BaseHead):
             )
         if not samples:
             return
-        check_target_frame(samples, self.target)
+        if len(feats[0]) != len(samples) * self.num_evidence:
+            raise ValueError(
+                f'{len(feats[0])} clips for {len(samples)} samples, but num_frames='
+                f'{self.num_evidence} of evidence_fusion; clips of T frames need window=T - '
+                f'{self.num_evidence - 1} in the data preprocessor'
+            )
+        check_target_frame(samples, self.target, self.num_evidence)
         check_sizes(samples, feats[0], self.scale, getattr(self.decoder, 'input_size', None))
         check_normalisation(samples, self.norm)
 
