@@ -47,9 +47,9 @@ class PoseClipDataPreprocessor(PoseDataPreprocessor):
 
         Returns:
             dict: ``inputs``, float and normalised: (N, T, 3, h, w), (N E, window, 3, h, w) or
-            (N, 3, H, W); and ``data_samples`` on the same device. Each sample has ``img_norm_cfg`` in its metainfo,
-            by which the head turns a normalised frame back into an image. A ``gt_sr.img``
-            (3, H, W) is normalised.
+            (N, 3, H, W); and ``data_samples`` on the same device. Each sample has
+            ``img_norm_cfg`` in its metainfo, by which the head turns a normalised frame back into
+            an image. A ``gt_sr.img`` (3, H, W) is normalised.
 
         Raises:
             ValueError: If ranks or clip lengths differ within the batch, a clip is empty or does
