@@ -15,7 +15,7 @@ from mmpose.structures import PoseDataSample, merge_data_samples
 
 from star_pose.evaluation.sr_quality_metric import image_to_crop
 from star_pose.visualization import ClipVisualizer, draw_fusion_weights
-from star_pose.visualization.clip_frames import hr_to_rgb
+from star_pose.visualization.canvas import hr_to_rgb
 
 CENTRE, SCALE, SIZE = np.array([100.0, 80.0]), np.array([96.0, 128.0]), (192, 256)
 MARGIN, TITLE, TILE_W, TILE_H = 10, 20, 288, 384

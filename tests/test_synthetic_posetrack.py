@@ -26,7 +26,7 @@ from star_pose.synthetic.appearance import paint, random_person
 from star_pose.synthetic.backgrounds import PhotoBackdrop
 from star_pose.synthetic.body import REGIONS, BodyMesh, Build
 from star_pose.synthetic.camera import Camera, film
-from star_pose.synthetic.choreography import choreograph
+from star_pose.synthetic.casting import choreograph
 from star_pose.synthetic.labels import annotate_person, ignore_regions, visible_joints
 from star_pose.synthetic.motions import MOTIONS
 from star_pose.synthetic.props import Prop

@@ -1,6 +1,12 @@
 from .autocast_optim_wrapper import AutocastOptimWrapper
-from .hooks import ChannelsLastHook, CheckpointFitHook, ProgressBarHook, SkipSummaryHook
-from .non_finite_hook import NonFiniteHook, watch_non_finite
+from .hooks import (
+    ChannelsLastHook,
+    CheckpointFitHook,
+    NonFiniteHook,
+    ProgressBarHook,
+    SkipSummaryHook,
+    watch_non_finite,
+)
 
 __all__ = [
     'AutocastOptimWrapper',

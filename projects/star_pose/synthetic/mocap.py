@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from .skeleton import JOINTS, joint_index
+from .skeleton import JOINTS, joint_index, unit
 
 __all__ = ['MotionLibrary']
 
@@ -20,10 +20,6 @@ _CMU = {
 _HEAD = ('upperneck', 'head')
 # A marker that jumps faster than this was lost; the window is not used.
 _MAX_SPEED = 14.0
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
 
 
 class MotionLibrary:
@@ -79,9 +75,9 @@ class MotionLibrary:
         """(F, 31, 3) of the file to our (F, J, 3): adds what markers do not give."""
         source = {name: positions[:, i] for i, name in enumerate(names)}
         p = {ours: source[theirs].copy() for ours, theirs in _CMU.items()}
-        lateral = _unit(p['left_shoulder'] - p['right_shoulder'])
-        up = _unit(source['head'] - source['lowerneck'])
-        lateral = _unit(lateral - (lateral * up).sum(-1, keepdims=True) * up)
+        lateral = unit(p['left_shoulder'] - p['right_shoulder'])
+        up = unit(source['head'] - source['lowerneck'])
+        lateral = unit(lateral - (lateral * up).sum(-1, keepdims=True) * up)
         forward = np.cross(lateral, up)
         leg = np.linalg.norm(p['left_hip'] - p['left_knee'], axis=-1).mean()
         leg += np.linalg.norm(p['left_knee'] - p['left_ankle'], axis=-1).mean()
@@ -91,10 +87,10 @@ class MotionLibrary:
         p['nose'] = p['head_bottom'] + (up * 0.045 + forward * 0.066) * size
         for side, sign in (('left', 1), ('right', -1)):
             p[f'{side}_ear'] = p['head_bottom'] + (up * 0.054 + sign * lateral * 0.043) * size
-            foot = _unit(p[f'{side}_toe'] - p[f'{side}_ankle'])
-            shank = _unit(p[f'{side}_ankle'] - p[f'{side}_knee'])
+            foot = unit(p[f'{side}_toe'] - p[f'{side}_ankle'])
+            shank = unit(p[f'{side}_ankle'] - p[f'{side}_knee'])
             p[f'{side}_heel'] = p[f'{side}_ankle'] + (shank * 0.034 - foot * 0.03) * size
-            reach = _unit(p[f'{side}_hand'] - p[f'{side}_wrist'])
+            reach = unit(p[f'{side}_hand'] - p[f'{side}_wrist'])
             p[f'{side}_hand'] = p[f'{side}_wrist'] + reach * 0.095 * size
         return np.stack([p[name] for name in JOINTS], axis=1).astype(np.float32)
 

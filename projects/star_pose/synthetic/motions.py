@@ -281,23 +281,10 @@ def stretch(t: np.ndarray, rng: np.random.Generator) -> Channels:
     return c
 
 
+_ALL = (
+    walk, run, wave, jump, sit, turn, throw, kick, dance, bend, stand, cartwheel, pushup, stretch,
+)  # fmt: skip
 #: Every motion by its name.
 MOTIONS: dict[str, Callable[[np.ndarray, np.random.Generator], Channels]] = {
-    f.__name__: f
-    for f in (
-        walk,
-        run,
-        wave,
-        jump,
-        sit,
-        turn,
-        throw,
-        kick,
-        dance,
-        bend,
-        stand,
-        cartwheel,
-        pushup,
-        stretch,
-    )
+    motion.__name__: motion for motion in _ALL
 }

@@ -7,7 +7,7 @@ capture, so that everything after this module knows positions only.
 
 import numpy as np
 
-__all__ = ['CHANNELS', 'JOINTS', 'forward_kinematics', 'joint_index']
+__all__ = ['CHANNELS', 'JOINTS', 'forward_kinematics', 'joint_index', 'unit']
 
 JOINTS = (
     'pelvis', 'spine', 'chest', 'neck', 'head_bottom', 'head_top', 'nose', 'left_ear', 'right_ear',
@@ -48,6 +48,11 @@ _BODY_CONTACTS = {'pelvis': 0.06, 'chest': 0.06, 'head_top': 0.0}
 def joint_index(*names: str) -> list[int]:
     """Positions of joints in `JOINTS`."""
     return [JOINTS.index(name) for name in names]
+
+
+def unit(v: np.ndarray) -> np.ndarray:
+    """Vectors (..., 3) of length 1."""
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
 
 
 def _rotation(axis: int, angle: np.ndarray) -> np.ndarray:

@@ -1,6 +1,4 @@
-from .base_pose_tracker import UNTRACKED, BasePoseTracker
-from .greedy_iou_tracker import GreedyIoUTracker
-from .pose_tracker import PoseTracker
-from .track_videos import track_videos
+from .base_pose_tracker import UNTRACKED, BasePoseTracker, track_videos
+from .pose_tracker import GreedyIoUTracker, PoseTracker
 
 __all__ = ['UNTRACKED', 'BasePoseTracker', 'GreedyIoUTracker', 'PoseTracker', 'track_videos']

@@ -1,4 +1,4 @@
-"""Tiles, titles and text: the layout that the pictures of clips share.
+"""What the pictures of clips share: frames of a data sample, tiles, titles and text.
 
 Images here are (H, W, 3) RGB uint8 arrays; sizes in arguments are (w, h). Text is set with Pillow,
 because OpenCV's stroke fonts are hard to read at the size of a caption.
@@ -9,15 +9,22 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import torch
 from matplotlib import font_manager
+from mmpose.structures import PoseDataSample
 from PIL import Image, ImageDraw, ImageFont
+
+from ..evaluation.sr_quality_metric import target_to_rgb
 
 __all__ = [
     'BACKGROUND',
     'INK',
+    'clip_to_rgb',
     'frame_tile',
+    'hr_to_rgb',
     'put_text',
     'resize_nearest',
+    'sr_to_rgb',
     'stack_columns',
     'stack_row',
     'text_size',
@@ -127,3 +134,45 @@ def stack_columns(rows: Sequence[np.ndarray], gap: int = 8, margin: int = 10) ->
 
 def _pad(image: np.ndarray, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
     return cv2.copyMakeBorder(image, *rows, *columns, cv2.BORDER_CONSTANT, value=BACKGROUND)
+
+
+def clip_to_rgb(inputs: torch.Tensor) -> list[np.ndarray]:
+    """Turn a packed clip or still into pictures.
+
+    Args:
+        inputs: (T, 3, h, w) or (3, h, w) uint8 BGR.
+
+    Returns:
+        T images (h, w, 3) RGB uint8.
+
+    Raises:
+        ValueError: If the tensor is something else, such as a batch or a normalised clip.
+    """
+    clip = torch.as_tensor(inputs).cpu()
+    if clip.dtype != torch.uint8 or clip.ndim not in (3, 4) or clip.shape[-3] != 3:
+        raise ValueError(
+            f'inputs has shape {tuple(clip.shape)} and dtype {clip.dtype}; give the packed clip '
+            '(T, 3, h, w) or still (3, h, w) as uint8, before the data preprocessor'
+        )
+    clip = clip[None] if clip.ndim == 3 else clip  # -> (T, 3, h, w)
+    return list(np.ascontiguousarray(clip.flip(1).permute(0, 2, 3, 1).numpy()))  # T x (h, w, 3) RGB
+
+
+def sr_to_rgb(sample: PoseDataSample) -> np.ndarray | None:
+    """The predicted SR frame (H, W, 3) RGB uint8, rounded; None without ``pred_sr``."""
+    if 'pred_sr' not in sample:
+        return None
+    return _to_picture(sample.pred_sr.img)
+
+
+def hr_to_rgb(sample: PoseDataSample) -> np.ndarray | None:
+    """The HR target frame (H, W, 3) RGB uint8; None without ``gt_sr``."""
+    if 'gt_sr' not in sample:
+        return None
+    return _to_picture(target_to_rgb(sample.gt_sr.img, sample.metainfo.get('img_norm_cfg')))
+
+
+def _to_picture(image: torch.Tensor) -> np.ndarray:
+    """(3, H, W) float in [0, 255] -> (H, W, 3) uint8."""
+    rounded = image.detach().float().cpu().round().clamp(0, 255).byte()
+    return np.ascontiguousarray(rounded.permute(1, 2, 0).numpy())

@@ -24,6 +24,9 @@ class ClipVisualizationHook(PoseVisualizationHook):
 
     Args:
         **kwargs: Of :class:`PoseVisualizationHook`. ``out_dir`` lies in the run's folder.
+
+    Raises:
+        TypeError: When a run begins whose visualizer cannot draw clips, and the hook is enabled.
     """
 
     def __init__(self, **kwargs):
@@ -31,13 +34,7 @@ class ClipVisualizationHook(PoseVisualizationHook):
         self._test_dir: pathlib.Path | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Draw with the run's own visualizer, and check that it can draw clips.
-
-        The stock hook takes the latest visualizer of the process, which another run may have made.
-
-        Raises:
-            TypeError: If the hook is enabled and the visualizer cannot draw clips.
-        """
+        # The stock hook takes the process's latest visualizer, which another run may have made.
         self._visualizer = runner.visualizer
         if self.enable and not isinstance(self._visualizer, ClipVisualizer):
             raise TypeError(
@@ -53,14 +50,6 @@ class ClipVisualizationHook(PoseVisualizationHook):
         data_batch: dict,
         outputs: Sequence[PoseDataSample],
     ) -> None:
-        """Draw the first sample of every ``interval``-th batch.
-
-        Args:
-            runner: The run.
-            batch_idx: Index of the batch in the validation.
-            data_batch: As the loader gave it: ``inputs``, N clips (T, 3, h, w) uint8.
-            outputs: The model's N samples.
-        """
         step = runner.iter + batch_idx
         if not self.enable or step % self.interval:
             return
@@ -76,7 +65,6 @@ class ClipVisualizationHook(PoseVisualizationHook):
         )
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Make the folder of the pictures."""
         if self.enable and self.out_dir is not None:
             self._test_dir = pathlib.Path(runner.work_dir, runner.timestamp, self.out_dir)
             self._test_dir.mkdir(parents=True, exist_ok=True)
@@ -88,14 +76,6 @@ class ClipVisualizationHook(PoseVisualizationHook):
         data_batch: dict,
         outputs: Sequence[PoseDataSample],
     ) -> None:
-        """Draw every ``interval``-th sample.
-
-        Args:
-            runner: The run.
-            batch_idx: Index of the batch in the test.
-            data_batch: As the loader gave it: ``inputs``, N clips (T, 3, h, w) uint8.
-            outputs: The model's N samples.
-        """
         if not self.enable:
             return
         self._visualizer.set_dataset_meta(runner.test_evaluator.dataset_meta)

@@ -15,15 +15,17 @@ from mmpose.visualization import PoseLocalVisualizer
 
 from ..evaluation.sr_quality_metric import image_to_crop
 from .canvas import (
+    clip_to_rgb,
     frame_tile,
+    hr_to_rgb,
     put_text,
     resize_nearest,
+    sr_to_rgb,
     stack_columns,
     stack_row,
     text_size,
     titled,
 )
-from .clip_frames import clip_to_rgb, hr_to_rgb, sr_to_rgb
 
 __all__ = ['ClipVisualizer']
 
