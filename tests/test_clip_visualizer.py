@@ -98,7 +98,7 @@ def test_joints_land_on_their_pixel(visualizer):
     # (124 - 100 + 48) / 96 * 192 = 144 and (112 - 80 + 64) / 128 * 256 = 192; tiles are 1.5 x the
     # crop.
     expected = (np.array([144, 192]) + 0.5) * 1.5 - 0.5
-    assert np.abs(np.subtract(centroid(drawn, (255, 0, 0)), expected)).max() < 1
+    assert np.abs(np.subtract(centroid(drawn, (255, 0, 0)), expected)).max() < 0.2
 
 
 def test_transformed_keypoints_win_over_the_source_images(visualizer):
@@ -107,7 +107,7 @@ def test_transformed_keypoints_win_over_the_source_images(visualizer):
     sample.gt_instances.transformed_keypoints = np.array([[[30.0, 40.0], [30.0, 40.0]]])
     sample.gt_sr = PixelData(img=torch.zeros(3, 256, 192, dtype=torch.uint8))
     drawn = tile(visualizer.draw_clip(make_clip(), sample), 1)
-    assert np.abs(np.subtract(centroid(drawn, (255, 0, 0)), (45.25, 60.25))).max() < 1
+    assert np.abs(np.subtract(centroid(drawn, (255, 0, 0)), (45.25, 60.25))).max() < 0.2
 
 
 def test_predictions_below_the_threshold_are_not_drawn(visualizer):

@@ -164,6 +164,35 @@ def test_velocity_carries_a_track_through_a_gap():
     assert feed(GreedyIoUTracker(), frames) == [[0]] * 4 + [[1]] * 2
 
 
+def area_of(pose):
+    """Of the box that a tracker gives a pose: a tenth wider and higher on every side."""
+    low, high = pose.min(0), pose.max(0)
+    return (1.2 * (high - low)).prod()
+
+
+@pytest.mark.parametrize('gap', [1, 4, 9])
+@pytest.mark.parametrize(('similarity', 'kept'), [(0.92, True), (0.88, False)])
+def test_tolerance_grows_with_the_square_root_of_the_frames_without(gap, similarity, kept):
+    # OKS = exp(-d^2 / (2 (2 sigma)^2 area)), sigma = 0.08 x tolerance x sqrt(gap)
+    pose, sigma = person(100), 0.08 * 1.5 * np.sqrt(gap)
+    distance = np.sqrt(-2 * np.log(similarity) * (2 * sigma) ** 2 * area_of(pose))
+    tracker = PoseTracker(oks_weight=1, match_thr=0.9, tolerance=1.5)
+    # two frames of rest: the track's velocity is 0
+    frames = {0: [pose], 1: [pose], 1 + gap: [person(100 + distance)]}
+    assert feed(tracker, frames)[-1] == [0 if kept else 1]
+
+
+@pytest.mark.parametrize(('damping', 'moved'), [(1, 60), (0.5, 35), (0, 20)])
+def test_a_lost_track_walks_on_with_a_velocity_that_is_damped_in_every_frame(damping, moved):
+    # 20 px a frame, then three frames on: 20 (1 + damping + damping^2)
+    for off, expected in ((0, 0), (4, 1), (-4, 1)):
+        tracker = PoseTracker(oks_weight=1, match_thr=0.9, tolerance=0.2, damping=damping)
+        tracker.update(0, person(100)[None], np.ones((1, 15)))
+        tracker.tracks[0].velocity = np.array([20.0, 0.0])
+        ids = tracker.update(3, person(100 + moved + off)[None], np.ones((1, 15)))
+        assert ids.tolist() == [expected]
+
+
 def test_assignment_is_global_and_not_greedy():
     # The best single pair (old second, new first) would leave the other two without a partner.
     tracker = PoseTracker(oks_weight=0, match_thr=0.05)

@@ -52,6 +52,21 @@ def test_tiles_are_the_clip_and_the_truth_and_joints_lie_where_they_are_labelled
         np.testing.assert_array_equal(tile(sheet, 5)[y, x], [255, 0, 0])
 
 
+def test_joints_are_drawn_between_pixels_where_they_lie_there():
+    packed = make()
+    data = packed['data_samples']
+    data.gt_sr.img.zero_()
+    data.gt_sr.mask.fill_(1)
+    data.gt_instances.keypoints_visible[:] = 0
+    for point in ((60.5, 80.25), (90.0, 121.75)):
+        data.gt_instances.keypoints_visible[0, 0] = 1
+        data.gt_instances.transformed_keypoints[0, 0] = point
+        red = tile(draw_sample(packed['inputs'], data, METAINFO), 5)[..., 0].astype(float)
+        y, x = np.mgrid[: red.shape[0], : red.shape[1]]
+        centre = (red * x).sum() / red.sum(), (red * y).sum() / red.sum()
+        np.testing.assert_allclose(centre, point, atol=0.15)
+
+
 def test_unlabelled_joints_are_not_drawn():
     packed = make()
     packed['data_samples'].gt_instances.keypoints_visible[:] = 0

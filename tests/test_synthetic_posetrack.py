@@ -676,18 +676,18 @@ def test_moving_things_are_blurred_and_resting_things_are_not():
     scene.cameras = [scene.cameras[0]] * len(scene.cameras)
     resting = dataclasses.replace(scene.figures[0], joints=scene.figures[0].joints[:1].repeat(4, 0))
     scene.figures = [resting]
-    assert [len(scene._exposure(f)) for f in range(4)] == [1] * 4
+    assert [scene._exposure(f) for f in range(4)] == [[5 * f + 2] for f in range(4)]
     camera, times = scene.cameras[0], scene._times
     depth = camera.project(resting.joints[0, 0])[1]
-    counts = []
+    exposures = []
     for pixels in (0.5, 2.5, 20):  # that the figure moves along the camera's right in an exposure
         seconds = times[9] - times[5]
         speed = pixels * depth / camera.focal / (seconds * FPS)  # metres a frame
         drift = np.arange(4)[:, None, None] * speed * camera.rotation[0]
         moving = resting.joints + drift.astype(np.float32)
         scene.figures = [dataclasses.replace(resting, joints=moving)]
-        counts.append(len(scene._exposure(1)))
-    assert counts == [1, 3, 5]
+        exposures.append(scene._exposure(1))
+    assert exposures == [[7], [5, 7, 9], [5, 6, 7, 8, 9]]
 
 
 def test_contact_sheet_shows_every_video(dataset):
