@@ -26,14 +26,16 @@ import filelock
 import numpy as np
 import torch
 from clip_pool import PooledClips
-from harness import describe_machine, write_result
+from harness import current_commit, describe_machine, write_result
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader, Runner
+from readme_results import setting_of
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
+from star_pose.engine.config_options import read_config
 
 TARGET = 'lspe-degraded', 'synthetic-degraded'
 EVALUATOR = (dict(type='PoseTrackMetric'), dict(type='PoseTrackPCKh', thresholds=(0.5, 0.2)))
@@ -137,9 +139,7 @@ def read_curve(path: pathlib.Path) -> list[dict]:
 
 def prepare(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> Config:
     """Give a config the common budget: samples, steps, batch, seed; evaluation is the hook's."""
-    cfg = Config.fromfile(config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(str(config), args.cfg_options)
     cfg.work_dir = str(work_dir)
     cfg.resume = True
     cfg.randomness = dict(seed=seed)
@@ -175,6 +175,18 @@ def prepare(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> Co
     return cfg
 
 
+def own_command(config: pathlib.Path, seed: int, args: argparse.Namespace) -> str:
+    """Say how one run is trained again, whatever list it was part of."""
+    words = ['python', 'benchmarks/accuracy.py', config, '--seeds', seed, '--pool', args.pool]
+    for name in ('steps', 'batch', 'val_every', 'curve_share'):
+        words += [f'--{name.replace("_", "-")}', getattr(args, name)]
+    if args.load_from:
+        words += ['--load-from', *args.load_from]
+    if args.cfg_options:
+        words += ['--cfg-options', *(f'{key}={value}' for key, value in args.cfg_options.items())]
+    return shlex.join(map(str, words))
+
+
 def clip_form(cfg: Config) -> dict:
     """Read from a config's pipeline which clips it expects: frames, scale of the input, codec."""
     steps = {step['type']: step for step in cfg.train_dataloader.dataset.pipeline}
@@ -193,6 +205,8 @@ def train_one(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> 
     for path in sorted(args.pool.glob('val-*.pth')):
         clips = PooledClips(path, pooled.num_frames, pooled.scale)
         sets[path.stem.removeprefix('val-')] = [clips[i] for i in range(len(clips))]
+    with (work_dir / 'commits').open('a') as commits:  # a line for every start of the run
+        commits.write(f'{current_commit()}\n')
     runner = Runner.from_cfg(cfg)
     runner.register_hook(StartFromHook(args.load_from))
     curve = work_dir / 'curve.jsonl'
@@ -206,6 +220,9 @@ def train_one(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> 
         'seed': seed,
         'steps': args.steps,
         'batch': args.batch,
+        'learning_rate': cfg.optim_wrapper.optimizer.lr,
+        'command': own_command(config, seed, args),
+        'commits': sorted(set((work_dir / 'commits').read_text().splitlines())),
         'started_from': [path.name for path in args.load_from],
         'parameters': sum(p.numel() for p in runner.model.parameters()),
         'wall_s_of_last_start': round(time.time() - start),
@@ -225,8 +242,8 @@ def value_of(point: dict, metric: str) -> float | None:
 
 
 def table(results: list[dict], metrics: list[str]) -> str:
-    """Lay the results out in Markdown: a row a system, the mean over its seeds (+- deviation)."""
-    head = ['system', 'seeds', 'steps x batch', *metrics]
+    """Lay the results out in Markdown: a row a system, mean +- standard deviation of its seeds."""
+    head = ['system', 'seeds', 'steps x batch', 'learning rate', 'commit', *metrics]
     rows = ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
     for system in dict.fromkeys(result['system'] for result in results):
         runs = [result for result in results if result['system'] == system]
@@ -241,7 +258,8 @@ def table(results: list[dict], metrics: list[str]) -> str:
             else:
                 cells.append(f'{np.mean(values):.1f} +- {np.std(values, ddof=1):.1f}')
         budget = f'{runs[0]["steps"]} x {runs[0]["batch"]}'
-        rows.append('| ' + ' | '.join([system, str(len(runs)), budget, *cells]) + ' |')
+        setting = [system, str(len(runs)), budget, *setting_of(runs)]
+        rows.append('| ' + ' | '.join([*setting, *cells]) + ' |')
     return '\n'.join(rows)
 
 
@@ -336,6 +354,8 @@ def main() -> None:
     if not results:
         sys.exit('no finished run to tabulate')
     print(table(results, args.metrics))
+    for result in results:
+        print(result.get('command', f'{result["system"]}: its command was not recorded'))
     if args.picture:
         draw(results, args.metrics, args.picture)
     command = shlex.join(['python', *sys.argv])

@@ -7,13 +7,14 @@ import os
 import pathlib
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 
 import torch
 
-__all__ = ['RESULTS', 'describe_machine', 'time_interleaved', 'write_result']
+__all__ = ['RESULTS', 'current_commit', 'describe_machine', 'time_interleaved', 'write_result']
 
 RESULTS = pathlib.Path(__file__).parent / 'results'
 # A benchmark measures the checkout that it stands in, whatever is installed.
@@ -35,6 +36,18 @@ def describe_machine() -> dict:
         'torch': torch.__version__,
         'python': platform.python_version(),
     }
+
+
+def current_commit() -> str:
+    """Name the state of the code: the commit, marked where files differ from it; else empty."""
+    git = ['git', '-C', str(pathlib.Path(__file__).resolve().parent)]
+    try:
+        commit = subprocess.run([*git, 'rev-parse', '--short=10', 'HEAD'], capture_output=True)
+        changes = subprocess.run([*git, 'status', '--porcelain', '-uno'], capture_output=True)
+    except FileNotFoundError:  # no git on this machine
+        return ''
+    name = commit.stdout.decode().strip()
+    return f'{name} with changes' if name and changes.stdout.strip() else name
 
 
 def time_interleaved(

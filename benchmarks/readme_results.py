@@ -133,14 +133,39 @@ def accuracy(name: str = 'accuracy') -> str:
         ]
         budget = f'{runs[0]["steps"]} x {runs[0]["batch"]}'
         started = ', '.join(runs[0]['started_from']) or '-'
-        rows.append([system, len(runs), budget, started, *cells])
-    head = ['system', 'seeds', 'steps x clips', 'started from']
+        rows.append([system, len(runs), budget, *setting_of(runs), started, *cells])
+    head = ['system', 'seeds', 'steps x clips', 'learning rate', 'commit', 'started from']
     head += [f'{name}: AP / PCKh@0.5' for name in SETS]
     ours = (
         'Rows named as in `configs/ablations` are ours, each with one thing changed; '
         '`handoff_feature` is the recipe itself. '
     )
-    return markdown(head, rows) + '\n\n' + ours + made_by(result)
+    return '\n\n'.join((markdown(head, rows), ours + laid_out_by(result), trained_by(result)))
+
+
+def setting_of(runs: list[dict]) -> tuple[str, str]:
+    """The learning rates and the commits of a system's runs; ``-`` where they were not recorded."""
+    rates = sorted({f'{run["learning_rate"]:g}' for run in runs if 'learning_rate' in run})
+    commits = sorted({commit for run in runs for commit in run.get('commits', ()) if commit})
+    return ', '.join(rates) or '-', ', '.join(commits) or '-'
+
+
+def laid_out_by(result: dict) -> str:
+    """Say where the runs were made, and which command made the table of their results."""
+    return made_by(result).replace('made by', 'the table is laid out by')
+
+
+def trained_by(result: dict) -> str:
+    """The command of every run, as it was recorded with the run's numbers."""
+    recorded = [f'`{run["command"]}`' for run in result['runs'] if 'command' in run]
+    missing = len(result['runs']) - len(recorded)
+    note = (
+        f'{missing} of {len(result["runs"])} runs were made before a run recorded its command, '
+        'learning rate and commit.'
+    )
+    return '\n'.join([*(['Trained by:', ''] if recorded else []),
+                      *(f'- {command}' for command in recorded),
+                      *([note] if missing else [])])  # fmt: skip
 
 
 JOINTS = ('Head', 'Shou', 'Elb', 'Wri', 'Hip', 'Knee', 'Ankl')

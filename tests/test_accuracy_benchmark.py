@@ -65,13 +65,44 @@ def test_of_a_step_validated_twice_the_last_counts(accuracy, tmp_path):
     assert accuracy.read_curve(path) == [{'step': 1, 'a': 1}, {'step': 2, 'a': 3}]
 
 
-def test_the_table_holds_the_mean_and_deviation_over_seeds(accuracy):
+def test_the_table_holds_the_setting_and_the_mean_over_seeds(accuracy):
     runs = [
         {'system': 'x', 'steps': 5, 'batch': 4, 'metrics': {'real': {'AP': value}}}
         for value in (1.0, 3.0)
     ]
     table = accuracy.table(runs, ['real/AP', 'real/PCK'])
-    assert table.splitlines()[-1] == '| x | 2 | 5 x 4 | 2.0 +- 1.4 | - |'
+    assert table.splitlines()[-1] == '| x | 2 | 5 x 4 | - | - | 2.0 +- 1.4 | - |'
+    for run, commit in zip(runs, ('abc', 'abd'), strict=True):
+        run.update(learning_rate=1.5e-3, commits=[commit])
+    table = accuracy.table(runs, ['real/AP'])
+    assert table.splitlines()[-1] == '| x | 2 | 5 x 4 | 0.0015 | abc, abd | 2.0 +- 1.4 |'
+
+
+def test_a_run_records_the_command_that_trains_it_alone(accuracy):
+    args = argparse.Namespace(
+        pool=pathlib.Path('a pool'), steps=9, batch=4, val_every=3, curve_share=2,
+        load_from=[pathlib.Path('w.pth')], cfg_options={'optim_wrapper.optimizer.lr': 0.0015},
+    )  # fmt: skip
+    command = accuracy.own_command(pathlib.Path('configs/x.py'), 2, args)
+    assert command == (
+        "python benchmarks/accuracy.py configs/x.py --seeds 2 --pool 'a pool' --steps 9 --batch 4 "
+        '--val-every 3 --curve-share 2 --load-from w.pth '
+        '--cfg-options optim_wrapper.optimizer.lr=0.0015'
+    )
+
+
+def test_frames_of_another_video_are_of_another_video():
+    use = load_benchmark('temporal_use')
+    videos = ['a', 'a', 'b', 'a', 'c']
+    assert use.other_videos(videos) == [2, 2, 3, 4, 0]
+    clips = [torch.full((3, 1), float(n)) for n in range(5)]
+    mixed = use.of_another(clips, 1, use.other_videos(videos))
+    assert [clip.flatten().tolist() for clip in mixed[:2]] == [[2.0, 0.0, 2.0], [2.0, 1.0, 2.0]]
+    with pytest.raises(ValueError, match='all samples are of a'):
+        use.other_videos(['a', 'a'])
+    assert use.video_of(['v/1.jpg', 'v/2.jpg']) == 'v'
+    assert use.video_of(['v/1.jpg', 'v/1.jpg']) == 'v/1.jpg'  # a photograph, made a clip
+    assert use.video_of(['film.mp4#3', 'film.mp4#4']) == 'film.mp4'
 
 
 def make_pool(folder, num=4, num_frames=5):

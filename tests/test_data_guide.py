@@ -30,7 +30,7 @@ def test_config_is_accepted_up_to_the_missing_data(source, tmp_path, monkeypatch
 def test_command_names_a_tool_its_flags_and_configs_that_exist(tool, arguments):
     source = (ROOT / tool).read_text(encoding='utf-8')
     for flag in re.findall(r'--[\w-]+', arguments):
-        assert f"'{flag}'" in source or 'add_common_arguments' in source
+        assert f"'{flag}'" in source or 'command_line.add_' in source
     for config in re.findall(r'configs/\S+\.py', arguments):
         assert (ROOT / config).is_file()
 

@@ -32,14 +32,19 @@ def test_a_changed_number_is_noticed(tmp_path):
     assert render() == 'Not measured yet.'
     assert points() == []
     (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run]}))
-    assert '| bicubic | 1 | 5 x 4 | - | 1.0 / 2.0 |' in render()
+    assert '| bicubic | 1 | 5 x 4 | - | - | - | 1.0 / 2.0 |' in render()
     run['metrics']['lspe-clean']['AP'] = 3.0
     (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run]}))
-    assert '| bicubic | 1 | 5 x 4 | - | 3.0 / 2.0 | 1.0 / 2.0 |' in render()
+    assert '| bicubic | 1 | 5 x 4 | - | - | - | 3.0 / 2.0 | 1.0 / 2.0 |' in render()
     again = copy.deepcopy(run)
     again['metrics']['lspe-clean']['AP'] = 5.0
     (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run, again]}))
-    assert '| bicubic | 2 | 5 x 4 | - | 4.0 ± 1.4 / 2.0 ± 0.0 | 1.0 ± 0.0 /' in render()
+    assert '| bicubic | 2 | 5 x 4 | - | - | - | 4.0 ± 1.4 / 2.0 ± 0.0 | 1.0 ± 0.0 /' in render()
+    assert '2 of 2 runs were made before' in render()
+    run.update(command='python a.py x', learning_rate=0.002, commits=['abc'])
+    (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run, again]}))
+    assert '| 5 x 4 | 0.002 | abc | - |' in render()
+    assert 'Trained by:\n\n- `python a.py x`\n1 of 2 runs' in render()
     times = [
         {'system': 'bicubic', 'dtype': dtype, 'median_ms': value}
         for dtype, value in (('float32', 7.0), ('bfloat16', 4.0))

@@ -1,6 +1,7 @@
 """The shipped weights are those that the metafile names, and fit the config they are for."""
 
 import hashlib
+import re
 
 import torch
 import yaml
@@ -40,3 +41,17 @@ def test_its_card_and_its_commands_are_beside_it():
     commands = WEIGHTS.with_name('train.sh').read_text()
     assert '--config $tiny' in commands
     assert ENTRY['Config'] in commands
+
+
+def test_the_examples_show_it_on_videos_that_it_was_not_trained_on():
+    made = r'make_synthetic_posetrack\.py .*--seed (\d+)'
+    trained = set(re.findall(made, WEIGHTS.with_name('train.sh').read_text()))
+    shown = re.findall(made, (REPO / 'README.md').read_text())
+    shown += re.findall(made, (REPO / 'docs' / 'data.md').read_text())
+    demo = (REPO / 'tools' / 'demo.py').read_text()
+    shown += re.findall(r"'--seed', type=int, default=(\d+)", demo)
+    assert len(shown) == 3
+    assert trained
+    assert not trained & set(shown)
+    # Nothing is made with the default seed unseen.
+    assert 'make_synthetic_posetrack' not in re.sub(made, '', (REPO / 'README.md').read_text())

@@ -1,7 +1,7 @@
 """Make a synthetic data set in PoseTrack18's form: videos of people in motion, with labels.
 
 Example:
-    python tools/make_synthetic_posetrack.py --out data/synthetic --videos 20 --frames 60 --seed 0
+    python tools/make_synthetic_posetrack.py --out data/synthetic --videos 20 --frames 60 --seed 7
 """
 
 import argparse
