@@ -1,9 +1,9 @@
 """Where the loader's time goes: samples a second a core, by stage, with and without cache.
 
-The training and the validation pipeline of a config run over PoseTrack-like data in four ways, turn
-by turn: frames in random order, as a training reads them (nothing kept: a real data set is far
+The training and the validation pipeline of a config run over PoseTrack-like data in three ways,
+turn by turn: frames in random order, as a training reads them (nothing kept: a real data set is far
 larger than any memory of frames); frames in the labels' order with the reader's memory, as a test
-reads them; and the person-clip cache with its two codecs. Times are of the processor, not of the
+reads them; and the person-clip cache. Times are of the processor, not of the
 clock, so that they hold for one core whatever else runs; waiting for the disk is not in them.
 
 Example:
@@ -27,8 +27,12 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, TRANSFORMS
 
 from star_pose.datasets.cache.clip_cache import ClipCacheWriter
-from star_pose.datasets.cache.fill_clip_cache import clip_sources, cutter_of, fill_cache
-from star_pose.datasets.cache.person_clip import CODECS
+from star_pose.datasets.cache.fill_clip_cache import (
+    cache_meta,
+    clip_sources,
+    cutter_of,
+    fill_cache,
+)
 from star_pose.datasets.frames.clip_reader import ClipReader
 
 _KEPT_MB = 200  # 75 frames of 1280x720
@@ -46,6 +50,7 @@ DEGRADATIONS = {
     'nearest': dict(downsample='nearest'),
     'bicubic, blur': dict(before=[dict(type='ClipBlur')]),
     'bicubic, motion blur': dict(before=[dict(type='ClipMotionBlur')]),
+    'bicubic, low light': dict(after=[dict(type='ClipLowLight')]),
     'bicubic, noise': dict(after=[dict(type='ClipNoise')]),
     'bicubic, JPEG': dict(after=[dict(type='ClipJPEG')]),
     'bicubic, H.264': dict(after=[dict(type='ClipH264')]),
@@ -106,14 +111,11 @@ class System:
 
 
 def compare(cfg: Config, split: str, rounds: int, folder: str) -> dict:
-    """Time the four ways to read one split, sample by sample in turn."""
-    caches, sizes = {}, {}
-    for codec in CODECS:
-        cutter = cutter_of(cfg, split)
-        caches[codec] = f'{folder}/{split}_{codec}.lmdb'
-        with ClipCacheWriter(caches[codec], vars(cutter)) as writer:
-            report = fill_cache(clip_sources(cfg, split, cutter, codec), writer)
-        sizes[codec] = round(report.num_bytes / report.written / 1024)
+    """Time the three ways to read one split, sample by sample in turn."""
+    sources = clip_sources(cfg, split, cutter_of(cfg, split))
+    cache = f'{folder}/{split}.lmdb'
+    with ClipCacheWriter(cache, cache_meta(sources)) as writer:
+        report = fill_cache(sources, writer)
     cfg_dataset = cfg[f'{split}_dataloader'].dataset
     dataset = DATASETS.build(cfg_dataset)
     in_order = list(range(len(dataset)))
@@ -121,8 +123,7 @@ def compare(cfg: Config, split: str, rounds: int, folder: str) -> dict:
     ways = {
         'frames, random order': (shuffled, dict(cache_mb=0)),
         'frames, in order': (in_order, dict(cache_mb=_KEPT_MB)),
-        'cache, jpeg': (shuffled, dict(cache=caches['jpeg'], cache_miss='raise')),
-        'cache, i420': (shuffled, dict(cache=caches['i420'], cache_miss='raise')),
+        'cache': (shuffled, dict(cache=cache, cache_miss='raise')),
     }
     systems = {
         name: System(dataset, cfg_dataset.pipeline, order, load)
@@ -141,8 +142,7 @@ def compare(cfg: Config, split: str, rounds: int, folder: str) -> dict:
         decode = summary['stages_ms']['decode']
         summary['decode_speedup'] = round(base['stages_ms']['decode'] / decode, 2)
     result['frames, in order']['decoded_frames_per_sample'] = round(decoded / (rounds + warmup), 3)
-    for codec, size in sizes.items():
-        result[f'cache, {codec}']['kib_per_sample'] = size
+    result['cache']['kib_per_sample'] = round(report.num_bytes / report.written / 1024)
     return result
 
 

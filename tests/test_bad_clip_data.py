@@ -131,13 +131,6 @@ def test_video_shorter_than_the_clip_repeats_its_border(tmp_path):
     assert len(sample['img']) == 5
 
 
-def test_nframes_list_needs_nframes(tmp_path):
-    make_posetrack(tmp_path)
-    edit(tmp_path, lambda d: [image.pop('nframes') for image in d['images']])
-    with pytest.raises(LabelError, match='has no "nframes", which frame_list=\'nframes\' needs'):
-        load(tmp_path, frame_list='nframes')
-
-
 # ------------------------------------------------------------------ video files
 
 

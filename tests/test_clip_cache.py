@@ -9,15 +9,20 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmpose.registry import DATASETS
 
 from clip_samples import build, seed_pipeline, texture, use_mmpose_scope
 from star_pose.datasets import ClipReadError
 from star_pose.datasets.cache.clip_cache import ClipCache, ClipCacheWriter
-from star_pose.datasets.cache.fill_clip_cache import clip_sources, cutter_of, fill_cache
-from star_pose.datasets.cache.person_clip import clip_key
-from star_pose.datasets.cache.person_cutter import CropCutter, PersonCutter
+from star_pose.datasets.cache.fill_clip_cache import (
+    cache_meta,
+    clip_sources,
+    cutter_of,
+    fill_cache,
+)
+from star_pose.datasets.cache.person_clip import PersonCutter, clip_key
 
-META = dict(reach=1.4, codec='jpeg')
+META = dict(reach=1.4, quality=90)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -40,17 +45,33 @@ AUGMENTATION = (
 )
 
 
-def test_key_changes_with_everything_that_changes_the_clip_and_not_with_the_place():
-    base = dict(frame_paths=['/a/v/x/1.jpg', '/a/v/x/2.jpg'], target_idx=1, bbox=np.ones((1, 4)))
-    key = clip_key(base)
-    assert clip_key(dict(base, frame_paths=['b/c/v/x/1.jpg', 'b/c/v/x/2.jpg'])) == key
-    for change in (
-        dict(frame_paths=['/a/v/x/2.jpg', '/a/v/x/1.jpg']),
-        dict(frame_paths=['/a/w/x/1.jpg', '/a/w/x/2.jpg']),
-        dict(target_idx=0),
-        dict(bbox=np.full((1, 4), 1.01)),
-    ):
-        assert clip_key(dict(base, **change)) != key
+def test_key_changes_with_everything_that_changes_the_clip_and_not_with_the_place(tmp_path):
+    for folder in ('a/v/x', 'a/w/x', 'b/c/v/x'):
+        os.makedirs(tmp_path / folder)
+        for name in ('1.jpg', '2.jpg'):
+            (tmp_path / folder / name).write_bytes(b'picture')
+            os.utime(tmp_path / folder / name, (10**9, 10**9))
+
+    def key(folder='a/v/x', names=('1.jpg', '2.jpg'), **change):
+        paths = [str(tmp_path / folder / name) for name in names]
+        base = dict(frame_paths=paths, target_idx=1, bbox=np.ones((1, 4)))
+        return clip_key({**base, **change})
+
+    first = key()
+    assert key('b/c/v/x') == first
+    assert key(names=('2.jpg', '1.jpg')) != first
+    assert key('a/w/x') != first
+    assert key(target_idx=0) != first
+    assert key(bbox=np.full((1, 4), 1.01)) != first
+    path = tmp_path / 'a/v/x/2.jpg'
+    os.utime(path, (10**9 + 2, 10**9 + 2))
+    assert key() != first
+    path.write_bytes(b'another picture')
+    os.utime(path, (10**9, 10**9))
+    assert key() != first
+    path.unlink()
+    with pytest.raises(ClipReadError, match=r'no frame file .*2\.jpg'):
+        key()
 
 
 def test_cache_gives_back_what_was_written_and_refuses_other_settings(tmp_path):
@@ -149,9 +170,9 @@ def data(tmp_path):
 
 
 def fill(cfg, path, **options):
-    cutter = cutter_of(cfg, 'train')
-    with ClipCacheWriter(path, vars(cutter)) as writer:
-        return fill_cache(clip_sources(cfg, 'train', cutter), writer, **options)
+    sources = clip_sources(cfg, 'train', cutter_of(cfg, 'train'))
+    with ClipCacheWriter(path, cache_meta(sources)) as writer:
+        return fill_cache(sources, writer, **options)
 
 
 def test_config_trains_from_the_cache_as_from_the_frames(data, tmp_path):
@@ -209,25 +230,59 @@ def test_unreadable_frames_are_reported_and_made_when_they_are_mended(data, tmp_
     assert (mended.present, mended.written, mended.faults) == (26, 6, [])
 
 
-def test_without_augmentation_the_crop_itself_is_kept_and_equals_the_frames(data, tmp_path):
+def test_cut_is_as_wide_as_the_pipeline_needs(data):
     pipeline = data.train_dataloader.dataset.pipeline
+    assert cutter_of(data, 'train') == PersonCutter((192, 256), 1.25, 1.4)
     affine, low = AUGMENTATION[-2:]
     pipeline[:] = [*pipeline[:2], dict(type='GetBBoxCenterScale', padding=1.1), affine, low]
-    cutter = cutter_of(data, 'train')
-    assert cutter == CropCutter((192, 256), 1.1, use_udp=True)
+    assert cutter_of(data, 'train', quality=80) == PersonCutter((192, 256), 1.1, 1.1, 80)
     assert cutter_of(data, 'train', reach=1.2) == PersonCutter((192, 256), 1.1, 1.2)
-    pipeline[3] = dict(affine, defer=True)
-    assert isinstance(cutter_of(data, 'train'), PersonCutter)
-    pipeline[3] = affine
+
+
+def test_other_files_under_the_same_names_are_not_served_from_the_cache(data, tmp_path):
     path = str(tmp_path / 'train.lmdb')
     fill(data, path)
-    (source,) = clip_sources(data, 'train', cutter)
-    frames = build(*pipeline)(source.dataset.get_data_info(9))
-    pipeline[1] = dict(type='LoadClip', cache=path, cache_miss='raise')
-    cached = build(*pipeline)(source.dataset.get_data_info(9))
-    assert psnr(cached['gt_img'], frames['gt_img']) > 35  # the codec halves the chroma
-    grey = [cv2.cvtColor(one['gt_img'], cv2.COLOR_BGR2GRAY) for one in (cached, frames)]
-    assert psnr(*grey) > 45
+    (source,) = clip_sources(data, 'train', cutter_of(data, 'train'))
+    strict = build(
+        dict(type='SampleClipFrames', num_frames=3),
+        dict(type='LoadClip', cache=path, cache_miss='raise'),
+    )
+    assert 'source_view' in strict(source.dataset.get_data_info(9))
+    frame = source.dataset.get_data_info(9)['img_path']
+    cv2.imwrite(frame, texture((160, 120), np.random.default_rng(12)))
+    with pytest.raises(ClipReadError, match='is not in cache'):
+        strict(source.dataset.get_data_info(9))
+
+
+def test_cache_made_otherwise_than_the_pipeline_reads_is_refused(data, tmp_path):
+    path = str(tmp_path / 'train.lmdb')
+    fill(data, path)
+    cfg = data.train_dataloader.dataset
+    cfg.pipeline[1] = dict(type='LoadClip', cache=path)
+
+    def fetch(**changes):
+        pipeline = [dict(step, **changes.get(step['type'], {})) for step in cfg.pipeline]
+        return DATASETS.build(dict(cfg, pipeline=pipeline))[9]
+
+    assert fetch()['inputs'].shape == (3, 3, 64, 48)
+    with pytest.raises(ValueError, match=r'crops of \(192, 256\).*input_size=\(144, 192\)'):
+        fetch(ClipAffine=dict(input_size=(144, 192)))
+    with pytest.raises(ValueError, match=r'padding=1.25, GetBBoxCenterScale has 1.5'):
+        fetch(GetBBoxCenterScale=dict(padding=1.5))
+    with pytest.raises(ValueError, match=r"color_type='color', LoadClip has 'grayscale'"):
+        fetch(LoadClip=dict(color_type='grayscale'))
+
+
+def test_float_frames_are_float_from_the_cache_too(data, tmp_path):
+    path = str(tmp_path / 'train.lmdb')
+    fill(data, path)
+    (source,) = clip_sources(data, 'train', cutter_of(data, 'train'))
+    head = dict(type='SampleClipFrames', num_frames=3)
+    load = dict(type='LoadClip', cache=path, cache_miss='raise')
+    for to_float32, kind in ((True, np.float32), (False, np.uint8)):
+        made = build(head, dict(load, to_float32=to_float32))(source.dataset.get_data_info(9))
+        assert 'source_view' in made
+        assert {frame.dtype for frame in made['img']} == {np.dtype(kind)}
 
 
 def test_pipeline_without_clip_affine_is_refused(data):
@@ -285,7 +340,7 @@ def test_tool_fills_goes_on_and_mends_what_is_damaged(data, tmp_path, monkeypatc
     assert '0 clips were there, 32 written' in text
     assert run('--verify')[0] == 0
     content = out.read_bytes()
-    place = content.find(b'SPC1', len(content) // 2) + 2000  # inside the pixels of some clip
+    place = content.find(b'SPC2', len(content) // 2) + 2000  # inside the pixels of some clip
     out.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
     code, text = run('--verify')
     assert code == 1

@@ -8,7 +8,7 @@ from mmpose.datasets.transforms import PhotometricDistortion
 
 from clip_samples import NUM_KEYPOINTS, build, random_box, sample, seed_pipeline, texture
 from star_pose.datasets.frames.geometry import apply_matrix, invert
-from star_pose.datasets.transforms.random_source import fetch_rng
+from star_pose.datasets.transforms.degradations import fetch_rng
 from star_pose.models.data_samples import target_index
 
 SIZE = (120, 100)
@@ -147,7 +147,7 @@ def test_colours_of_a_clip_of_one_frame_are_those_of_mmpose():
         np.testing.assert_array_equal(ours(dict(img=[image]))['img'][0], expected)
 
 
-def bordered(rotation=0.0, labelled=slice(None), defer=False, **options):
+def bordered(rotation=0.0, labelled=slice(None), **options):
     """A white clip before and after RandomFrameBorder, its joints well inside the box."""
     rng = np.random.default_rng(6)
     frames = [np.full((100, 120, 3), 255, np.uint8)] * 3
@@ -157,7 +157,7 @@ def bordered(rotation=0.0, labelled=slice(None), defer=False, **options):
     start['keypoints_visible'][:, labelled] = 1
     cut = build(
         dict(type='GetBBoxCenterScale'),
-        dict(type='ClipAffine', input_size=(192, 256), defer=defer),
+        dict(type='ClipAffine', input_size=(192, 256)),
     )(start)
     seed_pipeline(0)
     return cut, build(dict(type='RandomFrameBorder', **options))(copy.deepcopy(cut))
@@ -180,8 +180,8 @@ def test_frame_ends_at_the_given_distance_from_the_outermost_joints(rotation, ga
     assert 0 < after['gt_mask'].mean() < 0.8
 
 
-def test_frame_border_spares_unlabelled_clips_deferred_ones_and_those_not_drawn():
-    for options in (dict(prob=0.0), dict(prob=1.0, labelled=slice(0)), dict(prob=1.0, defer=True)):
+def test_frame_border_spares_unlabelled_clips_and_those_not_drawn():
+    for options in (dict(prob=0.0), dict(prob=1.0, labelled=slice(0))):
         before, after = bordered(**options)
         for old, new in zip(before['img'], after['img'], strict=True):
             np.testing.assert_array_equal(old, new)
@@ -242,7 +242,7 @@ def test_packed_sample_has_the_form_that_the_model_reads():
     assert meta['target_idx'] == 2
     assert meta['img_path'] == 'video/000002.jpg'
     assert meta['frame_paths'][0] == 'video/000000.jpg'
-    assert (meta['track_id'], meta['vid_id'], meta['sr_weight']) == (4, '0012', 1.0)
+    assert (meta['track_id'], meta['vid_id']) == (4, '0012')
     assert meta['degradation']['downsample'] == 'bicubic'
     assert 'head_box' not in meta
 

@@ -7,8 +7,11 @@ import scipy.io
 
 from posetrack_folder import JHMDB, POSETRACK18, write_image
 from star_pose.datasets import CocoStillClipDataset, DataNotFoundError, JhmdbClipDataset, LabelError
-from star_pose.datasets.converters.jhmdb import convert_jhmdb
-from star_pose.datasets.converters.lspe import LSP_TO_POSETRACK18, convert_lspe
+from star_pose.datasets.converters import (
+    LSP_TO_POSETRACK18,
+    convert_jhmdb,
+    convert_lspe,
+)
 
 LSP_NAMES = [
     'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',

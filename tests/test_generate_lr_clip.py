@@ -1,12 +1,10 @@
-import copy
-
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from clip_samples import blob, build, random_box, sample, seed_pipeline, texture
-from star_pose.datasets.frames.downsample import METHODS, downsample
+from clip_samples import blob, build, sample, seed_pipeline, texture
+from star_pose.datasets.frames.geometry import DOWNSAMPLING, downsample
 from star_pose.datasets.transforms import ClipMotionBlur, ClipNoise
 
 INPUT_SIZE = (192, 256)
@@ -50,7 +48,7 @@ def test_area_is_the_mean_and_nearest_picks_beside_the_centre():
     np.testing.assert_array_equal(downsample([image], (48, 64), 'nearest')[0], image[2::4, 2::4])
 
 
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('method', DOWNSAMPLING)
 def test_clip_and_truth_have_their_sizes_and_input_size_stays(method):
     frames = crops(np.random.default_rng(2))
     made = generate(frames, downsample=method)
@@ -58,7 +56,7 @@ def test_clip_and_truth_have_their_sizes_and_input_size_stays(method):
     assert all(frame.dtype == np.uint8 for frame in made['img'])
     assert made['input_size'] == INPUT_SIZE
     np.testing.assert_array_equal(made['gt_img'], frames[1])
-    assert made['degradation'] == dict(level='crop', scale=4, downsample=method, steps=[])
+    assert made['degradation'] == dict(scale=4, downsample=method, steps=[])
 
 
 def test_truth_is_taken_before_any_degradation():
@@ -122,6 +120,22 @@ def test_noise_has_its_variance_and_differs_between_frames():
     np.testing.assert_array_equal(same[..., 0], same[..., 2])
 
 
+def test_low_light_darkens_by_gain_and_gamma_and_adds_noise_that_the_shadows_drown_in():
+    frames = [np.full((64, 48, 3), value, np.uint8) for value in (200, 50)]
+    step = build(dict(type='ClipLowLight', gain=0.4, gamma=1.5, sigma=3.0, shot=0.2))
+    seed_pipeline(0)
+    dark = step(dict(img=frames))['img']
+    for frame, value in zip(dark, (200, 50), strict=True):
+        expected = 255 * 0.4 * (value / 255) ** 1.5
+        assert abs(frame.mean() - expected) < 0.3
+        assert abs(frame.std() - np.sqrt(9 + 0.2 * expected)) < 0.2
+    made = generate(crops(np.random.default_rng(16)), after=[dict(type='ClipLowLight')])
+    ((name, drawn),) = made['degradation']['steps']
+    assert name == 'ClipLowLight'
+    assert 0.15 <= drawn['gain'] <= 0.7
+    assert 1 <= drawn['gamma'] <= 1.8
+
+
 def psnr(one, other):
     error = np.mean((np.asarray(one, float) - np.asarray(other, float)) ** 2)
     return 10 * np.log10(255**2 / error)
@@ -168,70 +182,13 @@ def test_probability_zero_leaves_and_probability_half_mixes():
     assert 10 < blurred < 30
 
 
-def test_frame_level_degrades_between_the_crops_pixels_and_keeps_the_truth():
-    rng = np.random.default_rng(9)
-    frame = texture(SIZE, rng, cell=16)
-    start = sample([frame] * 3, (100, 60, 220, 220), rng)
-    made = {}
-    for defer in (False, True):
-        warp = dict(type='ClipAffine', input_size=INPUT_SIZE, use_udp=True, defer=defer)
-        head = build(dict(type='GetBBoxCenterScale'), warp)
-        jpeg = [dict(type='ClipJPEG', quality=60)]
-        made[defer] = build(dict(type='GenerateLRClip', after=jpeg))(head(copy.deepcopy(start)))
-    np.testing.assert_array_equal(made[False]['gt_img'], made[True]['gt_img'])
-    np.testing.assert_array_equal(made[False]['gt_mask'], made[True]['gt_mask'])
-    assert made[True]['degradation']['level'] == 'frame'
-    assert made[True]['sr_weight'] == 1.0
-    assert psnr(made[False]['img'], made[True]['img']) > 24
-    assert not np.array_equal(made[False]['img'], made[True]['img'])
-
-
-def test_low_resolution_source_is_neither_degraded_nor_given_a_truth():
-    rng = np.random.default_rng(10)
-    start = sample([texture((60, 50), rng, cell=8)] * 3, (10, 5, 40, 45), rng)
-    noise = [dict(type='ClipNoise', sigma=50.0)]
-    warp = dict(type='ClipAffine', input_size=INPUT_SIZE)
-    low = dict(type='GenerateLRClip', before=noise, after=noise)
-    own = build(dict(type='GetBBoxCenterScale'), warp, low)(
-        dict(copy.deepcopy(start), lr_source=True)
-    )
-    assert own['degradation'] == dict(level='source', scale=4, downsample='bicubic', steps=[])
-    assert own['sr_weight'] == 0.0
-    assert 'gt_img' not in own
-    assert 'gt_mask' not in own
-    # By magnification: the box of 30 pixels becomes 192 wide, about 5 times its size
-    for limit, expected in ((3.0, 0.0), (9.0, 1.0)):
-        pipeline = build(dict(type='GetBBoxCenterScale'), dict(warp, lr_source=limit), low)
-        assert pipeline(copy.deepcopy(start))['sr_weight'] == expected
-
-
-def test_flagged_source_behind_the_stock_affine_gets_no_truth_either():
-    rng = np.random.default_rng(11)
-    start = sample([texture(SIZE, rng)] * 3, random_box(rng, SIZE), rng, lr_source=True)
-    stock = dict(type='TopdownAffine', input_size=INPUT_SIZE)
-    made = build(dict(type='GetBBoxCenterScale'), stock, dict(type='GenerateLRClip'))(start)
-    assert made['sr_weight'] == 0.0
-    assert 'gt_img' not in made
-
-
-def test_large_source_is_not_aliased_by_the_direct_path():
-    stripes = np.zeros((960, 1280, 3), np.uint8)
-    stripes[:, ::2] = 255
-    start = sample([stripes] * 3, (300, 100, 900, 860), np.random.default_rng(12))
-    warp = dict(type='ClipAffine', input_size=INPUT_SIZE, defer=True)
-    made = build(dict(type='GetBBoxCenterScale'), warp, dict(type='GenerateLRClip'))(start)
-    assert np.abs(made['img'][1][8:-8, 8:-8].astype(int) - 127).max() <= 4
-
-
 def test_box_outside_the_frame_gives_black_and_an_empty_mask():
     rng = np.random.default_rng(13)
-    for options in (dict(), dict(defer=True), dict(lr_source=True)):
-        start = sample([texture(SIZE, rng)] * 3, (900, 900, 960, 980), rng)
-        warp = dict(type='ClipAffine', input_size=INPUT_SIZE, **options)
-        made = build(dict(type='GetBBoxCenterScale'), warp, dict(type='GenerateLRClip'))(start)
-        assert max(frame.max() for frame in made['img']) == 0
-        if 'gt_mask' in made:
-            assert made['gt_mask'].max() == 0
+    start = sample([texture(SIZE, rng)] * 3, (900, 900, 960, 980), rng)
+    warp = dict(type='ClipAffine', input_size=INPUT_SIZE)
+    made = build(dict(type='GetBBoxCenterScale'), warp, dict(type='GenerateLRClip'))(start)
+    assert max(frame.max() for frame in made['img']) == 0
+    assert made['gt_mask'].max() == 0
 
 
 @pytest.mark.parametrize(
@@ -244,6 +201,8 @@ def test_box_outside_the_frame_gives_black_and_an_empty_mask():
         (dict(after=[dict(type='ClipJPEG', quality=120)]), ValueError, 'quality'),
         (dict(after=[dict(type='ClipBlur', sigma=(3, 1))]), ValueError, 'sigma'),
         (dict(after=[dict(type='ClipNoise', prob=2)]), ValueError, 'prob'),
+        (dict(after=[dict(type='ClipLowLight', gain=1.2)]), ValueError, 'gain'),
+        (dict(after=[dict(type='ClipLowLight', gamma=0.5)]), ValueError, 'gamma'),
     ],
 )
 def test_wrong_options_are_refused(options, error, message):

@@ -115,14 +115,6 @@ def test_wrong_digits_are_explained(tmp_path):
     assert 'digits and the first number of the labels (000002.jpg)' in str(caught.value)
 
 
-def test_nframes_list_does_not_look_at_the_disk(tmp_path):
-    make_posetrack(tmp_path, videos=('000001_test',))
-    for path in (tmp_path / 'images/val/000001_test').iterdir():
-        path.unlink()
-    dataset = load(tmp_path, frame_list='nframes')
-    assert names(dataset.get_data_info(0)['video_frames']) == [f'{n:06d}.jpg' for n in range(6)]
-
-
 def test_missing_data_says_what_where_layout_and_two_ways_on(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         load(tmp_path, 'annotations/nothing.json')
@@ -131,13 +123,6 @@ def test_missing_data_says_what_where_layout_and_two_ways_on(tmp_path):
     assert 'Expected layout' in text
     assert 'posetrack.net' in text
     assert 'tools/make_synthetic_posetrack.py --out' in text
-
-
-def test_boxes_are_enlarged_about_their_centre(tmp_path):
-    make_posetrack(tmp_path)
-    sample = load(tmp_path, bbox_enlarge=1.5).get_data_info(0)
-    # xywh (21, 2, 18, 42): centre (30, 23), half sides (13.5, 31.5)
-    np.testing.assert_allclose(sample['bbox'], [[16.5, -8.5, 43.5, 54.5]])
 
 
 def test_detected_boxes_replace_the_labels(tmp_path):
@@ -216,10 +201,7 @@ def test_subset_keeps_its_videos(tmp_path):
 @pytest.mark.parametrize(
     ('option', 'text'),
     [
-        (dict(frame_list='disk'), 'frame_list must be'),
         (dict(missing_frames='skip'), 'missing_frames must be'),
-        (dict(frame_list='nframes', missing_frames='nearest'), "needs frame_list='folder'"),
-        (dict(bbox_enlarge=0), 'bbox_enlarge must be positive, got 0'),
         (dict(on_error='ignore'), "on_error must be 'raise' or 'skip', got 'ignore'"),
         (dict(max_skips=2), r'max_skips is a share .* got 2'),
         (dict(data_mode='bottomup'), 'must be "topdown", got \'bottomup\''),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clip_samples import blob, build, centroid, sample, seed_pipeline, texture
-from star_pose.datasets.cache.person_cutter import PersonCutter
+from star_pose.datasets.cache.person_clip import PersonCutter
 from star_pose.datasets.frames.geometry import apply_matrix
 
 SIZE = (160, 120)

@@ -1,11 +1,16 @@
+import functools
+import random
+
+import numpy as np
 import pytest
-from mmengine.dataset import pseudo_collate
+import torch
+from mmengine.dataset import pseudo_collate, worker_init_fn
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from posetrack_folder import POSETRACK18, make_posetrack
 from star_pose.datasets import LabelError, PoseTrackClipDataset, TooManySkipsError
-from star_pose.datasets.skip_policy import SkipPolicy
+from star_pose.datasets.skipping_dataset import SkippingDataset, SkipPolicy
 
 
 def test_raise_passes_the_error_on():
@@ -103,3 +108,43 @@ def test_label_ceiling():
     skips.check_labels(30)
     with pytest.raises(TooManySkipsError, match=r'3 of 29 label entries.*allows 2'):
         skips.check_labels(29)
+
+
+class Draws(SkippingDataset):
+    """Gives a random number of NumPy, torch and Python for each sample."""
+
+    METAINFO = POSETRACK18
+
+    def load_data_list(self):
+        return [dict(id=i) for i in range(4)]
+
+    def get_data_info(self, idx):
+        return dict(id=idx)
+
+
+def draw(results):
+    return [np.random.rand(), torch.rand(1).item(), random.random()]  # noqa: NPY002
+
+
+@pytest.mark.parametrize('persistent', [False, True])
+def test_random_numbers_differ_between_epochs_and_workers_and_repeat_by_seed(persistent):
+    dataset = Draws(pipeline=[draw], serialize_data=False)
+
+    def epochs(seed):
+        torch.manual_seed(seed)
+        loader = DataLoader(
+            dataset,
+            num_workers=2,
+            persistent_workers=persistent,
+            collate_fn=lambda batch: batch[0],
+            worker_init_fn=functools.partial(
+                worker_init_fn, num_workers=2, rank=0, seed=seed, disable_subprocess_warning=True
+            ),
+        )
+        return np.array([list(loader) for _ in range(3)])  # epoch, sample, generator
+
+    made = epochs(seed=5)
+    for generator in range(3):
+        assert len(np.unique(made[..., generator])) == 12
+    np.testing.assert_array_equal(made, epochs(seed=5))
+    assert not np.isin(made, epochs(seed=6)).any()

@@ -3,7 +3,7 @@ import types
 
 from mmpose.registry import HOOKS
 
-from star_pose.datasets.skip_policy import SkipPolicy
+from star_pose.datasets.skipping_dataset import SkipPolicy
 
 
 class Part:

@@ -14,8 +14,12 @@ from rich.console import Console
 from rich.progress import track
 
 from star_pose.datasets.cache.clip_cache import ClipCache, ClipCacheWriter
-from star_pose.datasets.cache.fill_clip_cache import clip_sources, cutter_of, fill_cache
-from star_pose.datasets.cache.person_clip import CODECS
+from star_pose.datasets.cache.fill_clip_cache import (
+    cache_meta,
+    clip_sources,
+    cutter_of,
+    fill_cache,
+)
 from star_pose.engine import command_line
 from star_pose.engine.config_options import read_config
 
@@ -33,23 +37,10 @@ def main() -> int:
     parser.add_argument(
         '--reach',
         type=float,
-        help='keep a square of so many longer sides of the padded box (default: the crop itself '
-        'where nothing is augmented; else 1.4, which holds 99 per cent of what the default '
-        'augmentation asks for)',
+        help='keep a square of so many longer sides of the padded box (default: 1.4, which holds '
+        '99 %% of what the default augmentation asks for; 1.1 where nothing is augmented)',
     )
-    parser.add_argument(
-        '--resolution',
-        type=float,
-        default=1.0,
-        help='stored pixels per pixel of the crop, at most (default 1)',
-    )
-    parser.add_argument(
-        '--codec',
-        choices=CODECS,
-        default='jpeg',
-        help='jpeg (default), or i420: five to seven times the disk, and a little faster',
-    )
-    parser.add_argument('--quality', type=int, default=90, help='of jpeg (default 90)')
+    parser.add_argument('--quality', type=int, default=90, help='of the JPEG images (default 90)')
     parser.add_argument('--workers', type=int, default=2, help='processes (default 2)')
     parser.add_argument(
         '--verify', action='store_true', help='read every clip of --out; remove damaged ones'
@@ -62,10 +53,9 @@ def main() -> int:
 def fill(args: argparse.Namespace) -> int:
     """Write what the cache does not have; the exit code is 1 where samples cannot be read."""
     cfg = read_config(args.config, args.cfg_options)
-    cutter = cutter_of(cfg, args.split, args.reach, args.resolution)
-    sources = clip_sources(cfg, args.split, cutter, args.codec, args.quality)
-    meta = dict(vars(cutter), kind=type(cutter).__name__, codec=args.codec, quality=args.quality)
-    with ClipCacheWriter(args.out, meta) as writer:
+    cutter = cutter_of(cfg, args.split, args.reach, quality=args.quality)
+    sources = clip_sources(cfg, args.split, cutter)
+    with ClipCacheWriter(args.out, cache_meta(sources)) as writer:
         report = fill_cache(sources, writer, args.workers, progress)
     for fault in report.faults[:10]:
         print(f'not cached: {fault}')

@@ -4,7 +4,7 @@ import argparse
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from star_pose.datasets.converters.jhmdb import LAYOUT, convert_jhmdb
+from star_pose.datasets.converters import JHMDB_LAYOUT, convert_jhmdb
 from star_pose.engine import command_line
 
 
@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description='JHMDB to annotations/Sub1_train.json ... Sub3_test.json, the form that '
         'MMPose and JhmdbClipDataset read.',
-        epilog=f'Expected:{LAYOUT}',
+        epilog=f'Expected:{JHMDB_LAYOUT}',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('source', help='folder of the unpacked release')

@@ -4,7 +4,7 @@ import argparse
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from star_pose.datasets.converters.lspe import LAYOUT, convert_lspe
+from star_pose.datasets.converters import LSPE_LAYOUT, convert_lspe
 from star_pose.engine import command_line
 
 
@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description='LSP-Extended to COCO form with PoseTrack18 joints: lspe_train.json, '
         'lspe_val.json and images/.',
-        epilog=f'Expected:{LAYOUT}',
+        epilog=f'Expected:{LSPE_LAYOUT}',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('source', help='folder or zip file of the original release')

@@ -4,13 +4,14 @@ import os.path as osp
 
 import numpy as np
 from mmengine.logging import MessageHub, print_log
+from mmpose.datasets.transforms import GetBBoxCenterScale
 
+from .cache.clip_cache import ClipCache
 from .errors import DataNotFoundError, LabelError
 from .frames.frame_lists import FolderIndex
 from .labels.detected_boxes import read_detected_persons
 from .labels.label_faults import annotation_fault, num_labelled, serve_coco_metric
-from .labels.label_files import read_labels
-from .labels.label_images import complete_sizes, reject_strays, resolve_paths
+from .labels.label_files import complete_sizes, read_labels, reject_strays, resolve_paths
 from .skipping_dataset import SkippingDataset
 
 __all__ = ['BaseClipDataset']
@@ -31,8 +32,6 @@ class BaseClipDataset(SkippingDataset):
         ann_file: COCO-form json file, or a folder with one json file a video.
         bbox_file: Detected boxes for testing, a COCO result json: a list of dicts with
             ``image_id``, ``category_id``, ``bbox`` (xywh) and ``score``.
-        bbox_enlarge: Factor on both sides of every box about its centre. MMPose's
-            ``GetBBoxCenterScale`` enlarges by 1.25 already, so the default is 1.
         **kwargs: Arguments of :class:`SkippingDataset`, whose ``on_error`` decides about label
             entries too: an unusable one ends the run, or is left out, counted and logged. Persons
             marked as crowd or without a labelled joint are left out and counted in any case.
@@ -52,7 +51,6 @@ class BaseClipDataset(SkippingDataset):
         ann_file: str = '',
         *,
         bbox_file: str | None = None,
-        bbox_enlarge: float = 1.0,
         **kwargs,
     ) -> None:
         if kwargs.get('data_mode', 'topdown') != 'topdown':
@@ -60,9 +58,6 @@ class BaseClipDataset(SkippingDataset):
                 f'{type(self).__name__} gives one person a sample: data_mode must be "topdown", '
                 f'got {kwargs["data_mode"]!r}'
             )
-        if bbox_enlarge <= 0:
-            raise ValueError(f'bbox_enlarge must be positive, got {bbox_enlarge}')
-        self.bbox_enlarge = bbox_enlarge
         self.counts: dict[str, int] = {}
         self.video_frames: dict[str, list[str]] = {}
         self._labels_serve_coco_metric = False
@@ -77,7 +72,7 @@ class BaseClipDataset(SkippingDataset):
             index: Listing of the image folders.
 
         Returns:
-            The images whose files are there. Those of videos have got ``sequence`` (a key of
+            The images whose files are there. Those of videos also have ``sequence`` (a key of
             ``self.video_frames``) and ``frame_index``.
         """
         found = []
@@ -93,42 +88,25 @@ class BaseClipDataset(SkippingDataset):
         """What was loaded, for the log, with the numbers of everything."""
         numbers = ', '.join(f'{count} {what}' for what, count in self.counts.items() if count)
         source = f'detected ({self.bbox_file})' if self.bbox_file else 'ground truth'
-        return (
-            f'{type(self).__name__} {self.ann_file}: {numbers}; boxes: {source}, enlarged '
-            f'x{self.bbox_enlarge:g}'
-        )
+        return f'{type(self).__name__} {self.ann_file}: {numbers}; boxes: {source}'
 
     def not_found(self, what: str, path: str, hint: str = '') -> DataNotFoundError:
-        """The error for a missing file of this data set.
-
-        Args:
-            what: What was looked for.
-            path: Where.
-            hint: A remedy to name first.
-
-        Returns:
-            The error, to be raised by the caller.
-        """
+        """The error for a missing file of this data set, with a remedy to name first."""
         remedies = ((hint,) if hint else ()) + self.REMEDIES
         what = f'{type(self).__name__}: {what}'
         return DataNotFoundError.describe(what, path, self.LAYOUT, remedies)
 
     def full_init(self) -> None:
-        """Load everything and log what was loaded."""
         if self._fully_initialized:
             return
         super().full_init()
+        self._check_cache()
         self._publish_ann_file()
         print_log(self.describe(), 'current')
         if self.skips.summary():
             print_log(self.skips.summary(), 'current')
 
     def filter_data(self) -> list[dict]:
-        """Filter by ``filter_cfg`` as MMPose does; nothing left is an error.
-
-        Returns:
-            The samples that are left.
-        """
         data_list = super().filter_data()
         if not data_list:
             raise LabelError(
@@ -155,7 +133,7 @@ class BaseClipDataset(SkippingDataset):
                 has_persons=image['id'] in labelled,
             )
             for image in labels['images']
-            if self.sample_interval == 1 or image['id'] % self.sample_interval == 0
+            if self._is_chosen(image)
         ]
         images = resolve_paths(chosen, self.data_prefix.get('img') or '', self.skips)
         located = self.locate_frames(images, FolderIndex())
@@ -172,6 +150,17 @@ class BaseClipDataset(SkippingDataset):
             **self.counts,
         }
         return {image['id']: image for image in usable}, annotations
+
+    def _is_chosen(self, image: dict) -> bool:
+        """Whether ``sample_interval`` leaves the image in; MMPose counts by ids."""
+        if self.sample_interval == 1:
+            return True
+        if isinstance(image['id'], str):
+            raise LabelError(
+                f'{image["label_file"]}: image id {image["id"]!r} is text, sample_interval='
+                f'{self.sample_interval} takes every n-th number: number the images, or leave it 1'
+            )
+        return image['id'] % self.sample_interval == 0
 
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
         """Read the labels, one file or many; MMPose's own takes one file and asserts."""
@@ -203,44 +192,29 @@ class BaseClipDataset(SkippingDataset):
         return data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict | None:
-        """Check one annotation, complete it, and parse it as MMPose does.
-
-        Args:
-            raw_data_info: ``raw_ann_info`` and ``raw_img_info``, as in MMPose.
-
-        Returns:
-            The sample; None where the annotation is left out.
-        """
         annotation, image = dict(raw_data_info['raw_ann_info']), raw_data_info['raw_img_info']
-        if annotation.get('iscrowd'):
-            self.counts['crowd'] += 1
-            return None
-        if not num_labelled(annotation):
-            self.counts['without joints'] += 1
-            return None
         fault = annotation_fault(annotation, image, self._metainfo['num_keypoints'])
         if fault:
             kind, text = fault
             text = f'{image["label_file"]}: annotation {annotation["id"]}: {text}'
             self.skips.reject_label(LabelError(text), kind)
             return None
+        if annotation.get('iscrowd'):
+            self.counts['crowd'] += 1
+            return None
+        if not num_labelled(annotation):
+            self.counts['without joints'] += 1
+            return None
         annotation.update(iscrowd=0, num_keypoints=num_labelled(annotation))
         annotation.setdefault('category_id', 1)
         info = super().parse_data_info(dict(raw_ann_info=annotation, raw_img_info=image))
         info['raw_ann_info'].setdefault('area', float(info['area']))
-        info['bbox'] = self._enlarge(info['bbox'])
         if annotation.get('track_id') is not None:
             info['track_id'] = annotation['track_id']
         if annotation.get('bbox_head'):
             x, y, width, height = annotation['bbox_head']
             info['head_box'] = np.array([[x, y, x + width, y + height]], dtype=np.float32)
         return {**info, **_video_fields(image)}
-
-    def _enlarge(self, box: np.ndarray) -> np.ndarray:
-        """Scale an xyxy box (1, 4) about its centre by ``bbox_enlarge``."""
-        centre = (box[:, :2] + box[:, 2:]) / 2
-        half = (box[:, 2:] - box[:, :2]) / 2 * self.bbox_enlarge
-        return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
 
     def _load_detection_results(self) -> list[dict]:
         """Load detected boxes; the joints are placeholders, as in MMPose."""
@@ -251,24 +225,29 @@ class BaseClipDataset(SkippingDataset):
             self.bbox_file, images, self._metainfo['num_keypoints'], self.skips, self.counts
         )
         for sample in samples:
-            sample['bbox'] = self._enlarge(sample['bbox'])
             sample.update(_video_fields(images[sample['img_id']]))
         return samples
 
     def get_data_info(self, idx: int) -> dict:
-        """Get a sample's information; the frame list of its video is shared, not copied.
-
-        Args:
-            idx: Index of the sample.
-
-        Returns:
-            The fields that the class names, before the pipeline.
-        """
         info = super().get_data_info(idx)
         sequence = info.pop('sequence', None)
-        if sequence is not None:
+        if sequence is not None:  # the list is shared between samples, not copied
             info['video_frames'] = self.video_frames[sequence]
         return info
+
+    def _check_cache(self) -> None:
+        """Refuse a person-clip cache that was cut for boxes of another padding."""
+        steps = getattr(getattr(self, 'pipeline', None), 'transforms', [])
+        caches = [step.cache for step in steps if getattr(step, 'cache', None) is not None]
+        paddings = [step.padding for step in steps if isinstance(step, GetBBoxCenterScale)]
+        for cache in caches:
+            made = ClipCache.shared(cache).meta.get('padding')
+            for padding in paddings:
+                if made is not None and made != padding:
+                    raise ValueError(
+                        f'the person-clip cache {cache} was made for padding={made}, '
+                        f'GetBBoxCenterScale has {padding}: make it again with tools/cache_clips.py'
+                    )
 
     def _publish_ann_file(self) -> None:
         """Withdraw the annotation file from MMPose's CocoMetric where it cannot read it.

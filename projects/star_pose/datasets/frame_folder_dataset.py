@@ -16,62 +16,31 @@ class FrameFolderDataset(BaseClipDataset):
 
     Args:
         ann_file: As in :class:`BaseClipDataset`.
-        frame_list: ``'folder'`` lists the image folders and so knows what is missing;
-            ``'nframes'`` makes all names from the labels' ``nframes`` without looking (for slow
-            network file systems), and what is missing shows when it is read.
         missing_frames: ``'error'``, or ``'nearest'``: a missing neighbour frame is replaced by the
             nearest existing frame of its video, which makes that part of the clip stand still. For
             samples that come without their neighbours; a missing labelled frame is never replaced.
         **kwargs: As in :class:`BaseClipDataset`.
 
     Raises:
-        ValueError: An option is unknown or two contradict each other.
+        ValueError: An option is unknown.
     """
 
     # Whether skipped numbers are missing frames; False where a numbering may have a step
     CONTIGUOUS = True
 
-    def __init__(
-        self,
-        ann_file: str = '',
-        *,
-        frame_list: str = 'folder',
-        missing_frames: str = 'error',
-        **kwargs,
-    ) -> None:
-        if frame_list not in ('folder', 'nframes'):
-            raise ValueError(f"frame_list must be 'folder' or 'nframes', got {frame_list!r}")
+    def __init__(self, ann_file: str = '', *, missing_frames: str = 'error', **kwargs) -> None:
         if missing_frames not in ('error', 'nearest'):
             raise ValueError(f"missing_frames must be 'error' or 'nearest', got {missing_frames!r}")
-        if frame_list == 'nframes' and missing_frames == 'nearest':
-            raise ValueError("missing_frames='nearest' needs frame_list='folder' to see the gaps")
-        self.frame_list = frame_list
         self.missing_frames = missing_frames
         self.frame_names: dict[str, FrameName] = {}
         self.missing_paths: list[str] = []
         super().__init__(ann_file, **kwargs)
 
     def first_frame(self, digits: int) -> int | None:
-        """Number of a video's first frame where a convention fixes it.
-
-        Args:
-            digits: Number of digits in its file names.
-
-        Returns:
-            The number, or None: the smallest number known.
-        """
+        """Number of the first frame where a convention fixes it for names of so many digits."""
         return None
 
     def locate_frames(self, images: list[dict], index: FolderIndex) -> list[dict]:
-        """Group the labelled images into videos and list the frames of each.
-
-        Args:
-            images: Label entries, each with ``img_path``.
-            index: Listing of the image folders.
-
-        Returns:
-            The images whose files are there, with ``sequence`` and ``frame_index``.
-        """
         videos = collections.defaultdict(list)
         for image in images:
             name = FrameName.parse(image['img_path'])
@@ -108,17 +77,11 @@ class FrameFolderDataset(BaseClipDataset):
 
     def _list_video(self, members: list[tuple], index: FolderIndex) -> FrameSequence:
         name = members[0][1]
-        num_frames = max(image.get('nframes') or 0 for image, _ in members)
-        if self.frame_list == 'nframes' and not num_frames:
-            raise LabelError(
-                f'{members[0][0]["label_file"]}: {name.path()} has no "nframes", which '
-                "frame_list='nframes' needs; frame_list='folder' lists the files instead"
-            )
         sequence = build_sequence(
             name,
             listed=[other.number for _, other in members],
-            present=index.frames_like(name) if self.frame_list == 'folder' else None,
-            num_frames=num_frames,
+            present=index.frames_like(name),
+            num_frames=int(max(image.get('nframes') or 0 for image, _ in members)),
             first_frame=self.first_frame(name.digits),
             contiguous=self.CONTIGUOUS,
         )
@@ -129,7 +92,7 @@ class FrameFolderDataset(BaseClipDataset):
 
     def _is_there(self, image: dict, name: FrameName, index: FolderIndex) -> bool:
         """Whether a listed frame itself exists; a fault, raised or counted, if it is labelled."""
-        if self.frame_list == 'nframes' or index.has(image['img_path']):
+        if index.has(image['img_path']):
             return True
         if not _is_target(image):
             return False  # a neighbour only: the sequence lists it as missing

@@ -36,27 +36,20 @@ data_root/
     )
 
     def first_frame(self, digits: int) -> int | None:
-        """Frames count from 1."""
         return 1
 
     def parse_data_info(self, raw_data_info: dict) -> dict | None:
-        """Move the coordinates to 0-based pixels, then parse.
-
-        Args:
-            raw_data_info: ``raw_ann_info`` and ``raw_img_info``, as in MMPose.
-
-        Returns:
-            The sample; None where the annotation is left out.
-        """
         annotation = dict(raw_data_info['raw_ann_info'])
-        if len(annotation.get('bbox') or []) == 4:
-            x, y, width, height = annotation['bbox']
-            annotation['bbox'] = [x - 1, y - 1, width, height]
-        if annotation.get('keypoints'):
-            values = annotation['keypoints']
-            annotation['keypoints'] = [v if i % 3 == 2 else v - 1 for i, v in enumerate(values)]
+        for field, is_coordinate in (
+            ('bbox', lambda place: place < 2),
+            ('keypoints', lambda place: place % 3 < 2),
+        ):
+            if isinstance(annotation.get(field), list):
+                annotation[field] = [
+                    v - 1 if is_coordinate(place) and isinstance(v, (int, float)) else v
+                    for place, v in enumerate(annotation[field])
+                ]
         return super().parse_data_info({**raw_data_info, 'raw_ann_info': annotation})
 
     def describe(self) -> str:
-        """What was loaded, with its numbers."""
         return f'{super().describe()}; coordinates moved from 1-based to 0-based'

@@ -43,11 +43,9 @@ data_root/
     )
 
     def first_frame(self, digits: int) -> int | None:
-        """Number of a video's first frame, by the release that the digits tell."""
         return 1 if digits == 8 else 0
 
     def describe(self) -> str:
-        """What was loaded, with the label version and the naming."""
         version = name_of_labels(self.counts['sequences'], self.counts['labelled frames'])
         digits = sorted({name.digits for name in self.frame_names.values()})
         form = ', '.join(f'{d} digits ({_NAMING.get(d, "unknown naming")})' for d in digits)

@@ -44,15 +44,6 @@ data_root/
     )
 
     def locate_frames(self, images: list[dict], index: FolderIndex) -> list[dict]:
-        """Find labelled frames in video files, and leave image files to the base class.
-
-        Args:
-            images: Label entries, each with ``img_path``.
-            index: Listing of the image folders.
-
-        Returns:
-            The images whose frames are there, with ``sequence`` and ``frame_index``.
-        """
         videos, files = collections.defaultdict(list), []
         for image in images:
             path, position = split_ref(image['img_path'])

@@ -16,6 +16,7 @@ from mmpose.registry import DATASETS
 from ..checkpoint import CheckpointError
 from ..datasets.base_clip_dataset import BaseClipDataset
 from ..datasets.errors import DataError, DataNotFoundError
+from ..datasets.skipping_dataset import nested_datasets
 from .config_options import ConfigError, read_config
 
 __all__ = [
@@ -187,19 +188,9 @@ def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
                 f'{cfg.filename}: {where}: persistent_workers=True, but num_workers=0 leaves '
                 f'nothing to keep; set {where}.persistent_workers=False too'
             )
-        for dataset in _datasets_in(loader.dataset):
+        for dataset in nested_datasets(loader.dataset):
             _check_labels(dataset, where)
         _check_keypoints(cfg, loader.dataset, where)
-
-
-def _datasets_in(dataset: dict) -> Iterator[dict]:
-    """A data set's config, or those that it combines, repeats or concatenates."""
-    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else None)
-    if inner is None:
-        yield dataset
-    else:
-        for one in inner:
-            yield from _datasets_in(one)
 
 
 def _check_labels(dataset: dict, where: str) -> None:

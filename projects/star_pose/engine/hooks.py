@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..checkpoint import check_fit, made_for, select_weights
+from ..datasets.skipping_dataset import nested_datasets
 
 __all__ = [
     'ChannelsLastHook',
@@ -77,17 +78,10 @@ class SkipSummaryHook(Hook):
     priority = 'LOW'
 
     def after_train_epoch(self, runner: Runner) -> None:
-        for dataset in _parts(runner.train_dataloader.dataset):
+        for dataset in nested_datasets(runner.train_dataloader.dataset):
             skips = getattr(dataset, 'skips', None)
             if skips is not None and skips.summary():
                 runner.logger.log(logging.WARNING, skips.summary())
-
-
-def _parts(dataset) -> list:
-    """A data set, or those that it combines, repeats or concatenates."""
-    if hasattr(dataset, 'datasets'):
-        return [inner for part in dataset.datasets for inner in _parts(part)]
-    return _parts(dataset.dataset) if hasattr(dataset, 'dataset') else [dataset]
 
 
 @HOOKS.register_module()

@@ -113,15 +113,13 @@ def _describe(sample: PoseDataSample) -> str:
         parts.append('flipped')
     degradation = meta.get('degradation')
     if degradation:
-        parts.append(f'{degradation["level"]} level, {degradation["downsample"]}')
+        parts.append(degradation['downsample'])
         for name, parameters in degradation['steps']:
             values = ', '.join(
                 f'{key} {value:.3g}' if isinstance(value, float) else f'{key} {value}'
                 for key, value in parameters.items()
             )
             parts.append(f'{name} {values}')
-    if meta.get('sr_weight') == 0:
-        parts.append('low-resolution source: no truth')
     return '   '.join(parts)
 
 

@@ -13,7 +13,7 @@ from .person_clip import PersonClip
 __all__ = ['ClipCache', 'ClipCacheWriter']
 
 _META = b'__meta__'
-_FORMAT = 1
+_FORMAT = 2
 _FIRST_MAP_SIZE = 2**30
 _T = TypeVar('_T')
 

@@ -12,14 +12,15 @@ from mmpose.registry import DATASETS
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..errors import DataError
+from ..skipping_dataset import nested_datasets
 from ..transforms import LoadClip, SampleClipFrames
 from .clip_cache import ClipCacheWriter
-from .person_clip import clip_key
-from .person_cutter import CropCutter, PersonCutter
+from .person_clip import PersonCutter, clip_key
 
-__all__ = ['CacheReport', 'ClipSource', 'clip_sources', 'cutter_of', 'fill_cache']
+__all__ = ['CacheReport', 'ClipSource', 'cache_meta', 'clip_sources', 'cutter_of', 'fill_cache']
 
 _BATCH = 64  # records a transaction: what a kill may cost
+_REACH_AUGMENTED, _REACH_PLAIN = 1.4, 1.1
 
 
 @dataclasses.dataclass
@@ -47,21 +48,13 @@ class ClipSource(Dataset):
         transforms: The transforms before ``LoadClip``, with ``SampleClipFrames`` among them.
         load: The ``LoadClip``; its own cache is not used.
         cutter: How to cut.
-        codec: As of :meth:`PersonClip.to_bytes`.
-        quality: As of :meth:`PersonClip.to_bytes`.
 
     Raises:
         ValueError: The frames are drawn at random, so that no two fetches are the same clip.
     """
 
     def __init__(
-        self,
-        dataset: BaseDataset,
-        transforms: list,
-        load: LoadClip,
-        cutter: PersonCutter | CropCutter,
-        codec: str = 'jpeg',
-        quality: int = 90,
+        self, dataset: BaseDataset, transforms: list, load: LoadClip, cutter: PersonCutter
     ) -> None:
         for transform in transforms:
             if isinstance(transform, SampleClipFrames) and len(set(transform.stride)) > 1:
@@ -70,10 +63,9 @@ class ClipSource(Dataset):
                 )
         self.dataset = dataset
         self.head = Compose(transforms)
-        load.cache = None
+        load.cache, load.to_float32 = None, False
         self.load = load
         self.cutter = cutter
-        self.codec, self.quality = codec, quality
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -92,77 +84,86 @@ class ClipSource(Dataset):
         """
         try:
             results = self.load(self.describe(index))
+            key = clip_key(results)
             clip = self.cutter.cut(results['img'], results['bbox'])
         except (OSError, DataError) as error:
             return b'', torch.empty(0, dtype=torch.uint8), str(error)
-        record = bytearray(clip.to_bytes(self.codec, self.quality))
-        return clip_key(results), torch.frombuffer(record, dtype=torch.uint8), ''
+        record = bytearray(clip.to_bytes(self.cutter.quality))
+        return key, torch.frombuffer(record, dtype=torch.uint8), ''
 
 
-def cutter_of(
-    cfg: Config, split: str, reach: float | None = None, resolution: float = 1.0
-) -> PersonCutter | CropCutter:
+def cutter_of(cfg: Config, split: str, reach: float | None = None, **options) -> PersonCutter:
     """The cutter that fits a config's pipeline.
-
-    Where nothing but ``GetBBoxCenterScale`` stands between ``LoadClip`` and ``ClipAffine``, which
-    warps the frames at once, the crop itself is kept; else a square that can be augmented.
 
     Args:
         cfg: The config.
         split: ``'train'``, ``'val'`` or ``'test'``.
-        reach: As of :class:`PersonCutter`; a number asks for the square in any case.
-        resolution: As of :class:`PersonCutter`.
+        reach: As of :class:`PersonCutter`; the default is wide where the pipeline augments boxes.
+        **options: Further attributes of :class:`PersonCutter`.
 
     Raises:
-        ValueError: The pipeline has no ``ClipAffine``.
+        ValueError: The pipeline has no ``LoadClip`` or no ``ClipAffine``.
     """
-    steps = _pipeline_cfg(cfg[f'{split}_dataloader'].dataset)
+    nested = nested_datasets(cfg[f'{split}_dataloader'].dataset, wrappers=True)
+    steps = [step for dataset in nested for step in dataset.get('pipeline', [])]
     kinds = [step['type'] for step in steps]
-    if 'ClipAffine' not in kinds:
-        raise ValueError(
-            f'the pipeline of {split}_dataloader has no ClipAffine, which alone can warp clips of '
-            f'a cache; it has {kinds}'
-        )
+    for needed in ('LoadClip', 'ClipAffine'):
+        if needed not in kinds:
+            raise ValueError(
+                f'the pipeline of {split}_dataloader has no {needed}, which a person-clip cache '
+                f'needs: only they read clips of a cache and warp them; it has {kinds}'
+            )
     affine = steps[kinds.index('ClipAffine')]
-    sizes = dict(input_size=tuple(affine['input_size']))
     for step in steps:
         if step['type'] == 'GetBBoxCenterScale' and 'padding' in step:
-            sizes['padding'] = step['padding']
+            options['padding'] = step['padding']
     between = kinds[kinds.index('LoadClip') + 1 : kinds.index('ClipAffine')]
-    deferred = affine.get('defer', False) or affine.get('lr_source') not in (None, False)
-    if reach is None and between == ['GetBBoxCenterScale'] and not deferred:
-        return CropCutter(**sizes, use_udp=affine.get('use_udp', False))
-    return PersonCutter(**sizes, reach=reach or PersonCutter.reach, resolution=resolution)
+    plain = between == ['GetBBoxCenterScale']
+    reach = reach or (_REACH_PLAIN if plain else _REACH_AUGMENTED)
+    return PersonCutter(tuple(affine['input_size']), reach=reach, **options)
 
 
-def clip_sources(
-    cfg: Config,
-    split: str,
-    cutter: PersonCutter | CropCutter,
-    codec: str = 'jpeg',
-    quality: int = 90,
-) -> list[ClipSource]:
+def clip_sources(cfg: Config, split: str, cutter: PersonCutter) -> list[ClipSource]:
     """Build a config's data set and find the pipelines in it that load clips.
 
     Args:
         cfg: The config.
         split: ``'train'``, ``'val'`` or ``'test'``.
         cutter: How to cut.
-        codec: As of :meth:`PersonClip.to_bytes`.
-        quality: As of :meth:`PersonClip.to_bytes`.
 
     Raises:
         ValueError: No pipeline has ``SampleClipFrames`` and ``LoadClip``.
     """
+    sources = []
     cfg_dataset = cfg[f'{split}_dataloader'].dataset
-    _leave_out_caches(cfg_dataset)
-    sources = _find_sources(DATASETS.build(cfg_dataset), cutter, codec, quality)
+    for nested in nested_datasets(cfg_dataset, wrappers=True):
+        for step in nested.get('pipeline', []):
+            if step['type'] == 'LoadClip':
+                step.pop('cache', None)  # the one that is to be made
+    for dataset in nested_datasets(DATASETS.build(cfg_dataset), wrappers=True):
+        transforms = list(getattr(getattr(dataset, 'pipeline', None), 'transforms', []))
+        kinds = [type(transform) for transform in transforms]
+        if LoadClip in kinds and SampleClipFrames in kinds[: kinds.index(LoadClip)]:
+            place = kinds.index(LoadClip)
+            sources.append(ClipSource(dataset, transforms[:place], transforms[place], cutter))
     if not sources:
         raise ValueError(
             f'no pipeline of {split}_dataloader has SampleClipFrames before LoadClip: there are '
             'no clips to cache'
         )
     return sources
+
+
+def cache_meta(sources: list[ClipSource]) -> dict:
+    """What a cache of these sources depends on beside frames and boxes; it is stored in it.
+
+    Raises:
+        ValueError: The sources read their frames differently.
+    """
+    found = [{**dataclasses.asdict(one.cutter), **one.load.reading()} for one in sources]
+    if any(meta != found[0] for meta in found):
+        raise ValueError(f'one cache cannot hold clips that are read differently: {found}')
+    return found[0]
 
 
 def fill_cache(
@@ -181,9 +182,14 @@ def fill_cache(
     """
     report = CacheReport()
     for source in sources:
-        keys = {index: clip_key(source.describe(index)) for index in range(len(source))}
-        missing = [index for index, key in keys.items() if key not in writer]
-        report.present += len(keys) - len(missing)
+        missing = []
+        for index in range(len(source)):
+            try:
+                there = clip_key(source.describe(index)) in writer
+            except DataError:
+                there = False  # the source will say why
+            missing += [] if there else [index]
+        report.present += len(source) - len(missing)
         # In order and in runs: frames that neighbours share are then decoded once a worker
         loader = DataLoader(
             Subset(source, missing),
@@ -210,32 +216,3 @@ def _write_all(records: Iterator, writer: ClipCacheWriter, report: CacheReport) 
             writer.write(pending)
             pending = []
     writer.write(pending)
-
-
-def _find_sources(
-    dataset, cutter: PersonCutter | CropCutter, codec: str, quality: int
-) -> list[ClipSource]:
-    """Find the pipelines that load clips, in wrapped and combined data sets too."""
-    transforms = list(getattr(getattr(dataset, 'pipeline', None), 'transforms', []))
-    kinds = [type(transform) for transform in transforms]
-    if LoadClip in kinds and SampleClipFrames in kinds[: kinds.index(LoadClip)]:
-        position = kinds.index(LoadClip)
-        load = transforms[position]
-        return [ClipSource(dataset, transforms[:position], load, cutter, codec, quality)]
-    children = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    found = [_find_sources(child, cutter, codec, quality) for child in children if child]
-    return [source for sources in found for source in sources]
-
-
-def _pipeline_cfg(cfg_dataset: dict) -> list[dict]:
-    """All steps of all pipelines of a data set's config, the outer ones last."""
-    children = cfg_dataset.get('datasets') or [cfg_dataset.get('dataset')]
-    steps = [step for child in children if child for step in _pipeline_cfg(child)]
-    return steps + list(cfg_dataset.get('pipeline', []))
-
-
-def _leave_out_caches(cfg_dataset: dict) -> None:
-    """Let no pipeline read the cache that is to be made."""
-    for step in _pipeline_cfg(cfg_dataset):
-        if step['type'] == 'LoadClip':
-            step.pop('cache', None)

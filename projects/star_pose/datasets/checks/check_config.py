@@ -1,9 +1,11 @@
 """Check all data that a config points to, without stopping at the first fault."""
 
 import collections
+import concurrent.futures
 import copy
+import hashlib
 import os.path as osp
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from mmpose.datasets.datasets import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
@@ -12,17 +14,18 @@ from ..base_clip_dataset import BaseClipDataset
 from ..coco_still_clip_dataset import CocoStillClipDataset
 from ..errors import DataError
 from ..frame_folder_dataset import FrameFolderDataset
+from ..frames.clip_reader import ClipReader, ClipReadError, split_ref
 from ..frames.frame_lists import FrameName
 from ..labels.detected_boxes import read_detected_persons
-from ..labels.label_faults import num_labelled, outside_share
+from ..labels.label_faults import annotation_fault, num_labelled, outside_share
 from ..labels.label_files import read_labels
-from ..skip_policy import SkipPolicy
-from .check_frames import read_frames
+from ..skipping_dataset import SkipPolicy, nested_datasets
 from .report import DatasetReport
 
 __all__ = ['check_config', 'config_datasets']
 
 SPLITS = ('train', 'val', 'test')
+_CHUNK = 32  # image files that a thread reads at a time
 _MOSTLY = 0.5  # share of a box outside its image from which it is noted
 
 
@@ -36,19 +39,14 @@ def config_datasets(cfg: dict) -> list[tuple[str, dict]]:
         (split, data set config); a test set that equals the validation set is named once.
     """
     loaders = {split: cfg.get(f'{split}_dataloader') or {} for split in SPLITS}
-    found = {split: _unwrap(loader.get('dataset')) for split, loader in loaders.items()}
+    found = {
+        split: [copy.deepcopy(dict(one)) for one in nested_datasets(loader['dataset'])]
+        if loader.get('dataset')
+        else []
+        for split, loader in loaders.items()
+    }
     found['test'] = [dataset for dataset in found['test'] if dataset not in found['val']]
     return [(split, dataset) for split in SPLITS for dataset in found[split]]
-
-
-def _unwrap(dataset: dict | None) -> list[dict]:
-    if not dataset:
-        return []
-    if 'datasets' in dataset:
-        return [inner for part in dataset['datasets'] for inner in _unwrap(part)]
-    if 'dataset' in dataset:
-        return _unwrap(dataset['dataset'])
-    return [copy.deepcopy(dict(dataset))]
 
 
 def check_config(
@@ -145,12 +143,13 @@ def _check_labels(dataset: BaseClipDataset, images: list[dict], report: DatasetR
     for annotation in labels['annotations']:
         where = f'{osp.basename(dataset.ann_file)}: annotation {annotation["id"]}'
         seen[annotation['id']] += 1
-        if annotation.get('track_id') is not None:
+        if isinstance(annotation.get('track_id'), (int, float, str)):
             tracks[annotation['image_id'], annotation['track_id']] += 1
+        image = by_id.get(annotation['image_id'])
         if not num_labelled(annotation):
             report.add('persons without joints', where)
-        elif annotation['image_id'] in by_id:
-            _check_person(annotation, by_id[annotation['image_id']], where, report)
+        elif image and not annotation_fault(annotation, image, dataset.metainfo['num_keypoints']):
+            _check_person(annotation, image, where, report)
     for number, count in seen.items():
         if count > 1:
             report.add('duplicate ids', f'annotation id {number} occurs {count} times')
@@ -161,12 +160,9 @@ def _check_labels(dataset: BaseClipDataset, images: list[dict], report: DatasetR
 
 
 def _check_person(annotation: dict, image: dict, where: str, report: DatasetReport) -> None:
-    box = annotation.get('bbox')
-    if box and len(box) == 4 and _MOSTLY < outside_share(box, image) < 1:
+    box, values = annotation['bbox'], annotation['keypoints']
+    if _MOSTLY < outside_share(box, image) < 1:
         report.add('boxes mostly outside', f'{where}: bbox {box}')
-    values = annotation['keypoints']
-    if len(values) % 3:
-        return  # counted as a bad annotation already
     joints = list(zip(values[0::3], values[1::3], values[2::3], strict=True))
     unlabelled = sum(v <= 0 and (x, y) != (0, 0) for x, y, v in joints)
     if unlabelled:
@@ -226,7 +222,7 @@ def _check_frames(
 ) -> None:
     expected = {image['img_path']: (image['width'], image['height']) for image in images}
     read = 0
-    for path, size, digest in read_frames(frames, workers):
+    for path, size, digest in _read_frames(frames, workers):
         read += 1
         if isinstance(size, DataError):
             report.add('unreadable files', str(size))
@@ -249,3 +245,50 @@ def _check_leakage(reports: list[DatasetReport]) -> None:
             for digest in train.contents.keys() & other.contents.keys():
                 path, twin = other.contents[digest], train.contents[digest]
                 other.add('leakage', f'{path} has the same pixels as {twin} of the training data')
+
+
+def _read_frames(refs: Iterable[str], workers: int = 2) -> Iterator[tuple[str, object, str]]:
+    """Decode frames and say how it went.
+
+    Args:
+        refs: Frame references, see :func:`split_ref`; the frames of one video file in order.
+        workers: Number of threads; decoders release the interpreter lock.
+
+    Yields:
+        Reference, size (w, h) in px or the ``ClipReadError``, and a digest of the pixels (empty
+        for an unreadable frame), in the order of the references.
+    """
+    chunks = list(_chunks(refs))
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for results in pool.map(_read_chunk, chunks):
+            yield from results
+
+
+def _chunks(refs: Iterable[str]) -> Iterator[list[str]]:
+    """Cut image files into small chunks; the frames of a video file stay together."""
+    chunk: list[str] = []
+    video = None
+    for ref in refs:
+        path, position = split_ref(ref)
+        current = path if position is not None else None
+        if chunk and (current != video or (current is None and len(chunk) >= _CHUNK)):
+            yield chunk
+            chunk = []
+        video = current
+        chunk.append(ref)
+    if chunk:
+        yield chunk
+
+
+def _read_chunk(refs: list[str]) -> list[tuple[str, object, str]]:
+    reader = ClipReader(cache_mb=0)  # an open video must not be shared between threads
+    results = []
+    for ref in refs:
+        try:
+            frame = reader.read(ref)
+        except ClipReadError as error:
+            results.append((ref, error, ''))
+            continue
+        height, width = frame.shape[:2]
+        results.append((ref, (width, height), hashlib.blake2b(frame, digest_size=16).hexdigest()))
+    return results

@@ -1,15 +1,18 @@
 """Which frames a video has, in time order, and where the labelled ones stand among them."""
 
+import bisect
 import dataclasses
 import os
 import os.path as osp
 import re
 
+from ..errors import LabelError
 from .clip_reader import IMAGE_SUFFIXES
 
-__all__ = ['FolderIndex', 'FrameName', 'FrameSequence', 'build_sequence']
+__all__ = ['MAX_FRAMES', 'FolderIndex', 'FrameName', 'FrameSequence', 'build_sequence']
 
-_NUMBERED = re.compile(r'(?P<prefix>.*?)(?P<number>\d+)')
+MAX_FRAMES = 10**6  # of one video; a wrong number in a label would ask for any amount of memory
+_NUMBERED = re.compile(r'(?P<prefix>.*?)(?P<number>[0-9]{1,18})', re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +98,7 @@ class FrameSequence:
 def build_sequence(
     example: FrameName,
     listed: list[int],
-    present: dict[int, str] | None,
+    present: dict[int, str],
     num_frames: int = 0,
     first_frame: int | None = None,
     contiguous: bool = True,
@@ -105,8 +108,7 @@ def build_sequence(
     Args:
         example: One of its frame names.
         listed: Numbers of the frames that the labels list.
-        present: Number -> path of the files that are there; None: not looked at, all names are
-            made from the numbers.
+        present: Number -> path of the files that are there.
         num_frames: Length of the video by the labels; 0: they do not say.
         first_frame: Number of the first frame; None: the smallest number known.
         contiguous: Whether numbers that are skipped are missing frames. False for videos whose
@@ -114,16 +116,22 @@ def build_sequence(
 
     Returns:
         The sequence. Frames that exist beyond ``num_frames`` are kept.
+
+    Raises:
+        LabelError: The numbers span more frames than a video has.
     """
-    numbers = set(listed) | set(present or ())
+    numbers = set(listed) | set(present)
     start = min(numbers) if first_frame is None else first_frame
     if contiguous:
-        numbers |= set(range(start, max(numbers) + 1))
-        numbers |= set(range(start, start + num_frames))
+        end = max(max(numbers) + 1, start + num_frames)
+        if end - start > MAX_FRAMES:
+            raise LabelError(
+                f'the frames of {example.path()} are numbered {start} to {end - 1}, more than '
+                f'{MAX_FRAMES}: is one number wrong?'
+            )
+        numbers |= set(range(start, end))
     ordered = sorted(numbers)
     index = {number: position for position, number in enumerate(ordered)}
-    if present is None:
-        return FrameSequence([example.path(n) for n in ordered], index, [], example)
     missing = [number for number in ordered if number not in present]
     there = sorted(present)
     frames = [present.get(n) or present[_nearest(there, n)] for n in ordered] if there else []
@@ -131,5 +139,7 @@ def build_sequence(
 
 
 def _nearest(numbers: list[int], target: int) -> int:
-    """The number nearest to the target, the earlier one on ties."""
-    return min(numbers, key=lambda number: (abs(number - target), number))
+    """The number nearest to the target, the earlier one on ties; ``numbers`` ascend."""
+    place = bisect.bisect_left(numbers, target)
+    around = numbers[max(place - 1, 0) : place + 1]
+    return min(around, key=lambda number: abs(number - target))

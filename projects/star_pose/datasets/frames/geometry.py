@@ -1,22 +1,36 @@
-"""Affine matrices of the pipeline and the pixel grids they lead to.
+"""The pixel grids of the pipeline: affine matrices, cuts of frames, and making images smaller.
 
 A matrix is (2, 3) float64 and maps pixel centres: x_out = M @ (x, y, 1). All sizes are (w, h).
+Making an image smaller keeps its borders in place. A pixel of the small image covers a rectangle of
+the large one, so its centre x lies at (x + 0.5) s - 0.5, with s the ratio of the sizes;
+PixelShuffle and torch's ``align_corners=False`` live on the same grid.
 """
+
+from __future__ import annotations
+
+import dataclasses
 
 import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
 __all__ = [
+    'DOWNSAMPLING',
+    'SourceView',
     'apply_matrix',
     'box_matrix',
     'compose',
+    'downsample',
     'inside_mask',
     'invert',
-    'matrix_scale',
     'recover_matrix',
     'resize_matrix',
 ]
+
+DOWNSAMPLING = ('bicubic', 'bilinear', 'area', 'nearest')
+_CV2_FLAGS = {'area': cv2.INTER_AREA, 'nearest': cv2.INTER_NEAREST_EXACT}
 
 
 def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
@@ -33,11 +47,6 @@ def invert(matrix: np.ndarray) -> np.ndarray:
 def apply_matrix(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Map points (..., 2)."""
     return points @ matrix[:, :2].T + matrix[:, 2]
-
-
-def matrix_scale(matrix: np.ndarray) -> float:
-    """Output pixels per input pixel of length, the geometric mean over both axes."""
-    return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
 
 
 def resize_matrix(
@@ -135,3 +144,84 @@ def inside_mask(
         last = np.minimum(last, ends.max(axis=0))
     columns = np.arange(width)
     return ((columns >= first[:, None]) & (columns <= last[:, None])).astype(np.uint8)
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceView:
+    """Images that show a cut of the frame, perhaps resized: those of a person-clip cache.
+
+    Boxes and keypoints of such a sample stay in pixels of the frame, so that labels and results
+    need no mapping; only the warp has to know.
+
+    Attributes:
+        frame_size: (w, h) of the frame.
+        image_size: (w, h) of the images.
+        to_frame: (2, 3) float64, image pixels to frame pixels; no rotation.
+        inside: (x1, y1, x2, y2), first and last pixel centres of the images that show the frame.
+        made_for: (w, h) of the crop that the cut was made for; None: any.
+    """
+
+    frame_size: tuple[int, int]
+    image_size: tuple[int, int]
+    to_frame: np.ndarray
+    inside: tuple[float, float, float, float]
+    made_for: tuple[int, int] | None = None
+
+    @classmethod
+    def of_frame(cls, shape: tuple[int, int]) -> SourceView:
+        """The view of images that are the frames themselves, of shape (h, w)."""
+        height, width = shape[:2]
+        size = (int(width), int(height))
+        return cls(size, size, np.eye(2, 3), (0.0, 0.0, width - 1.0, height - 1.0))
+
+    @classmethod
+    def of_cut(
+        cls, frame_size: tuple[int, int], image_size: tuple[int, int], to_frame: np.ndarray
+    ) -> SourceView:
+        """The view of cuts that may reach over the frame's border."""
+        corners = np.array([[0.0, 0.0], [frame_size[0] - 1.0, frame_size[1] - 1.0]])
+        (x1, y1), (x2, y2) = apply_matrix(invert(to_frame), corners)
+        width, height = image_size
+        inside = (max(x1, 0.0), max(y1, 0.0), min(x2, width - 1.0), min(y2, height - 1.0))
+        return cls(tuple(frame_size), tuple(image_size), to_frame, inside)
+
+    def flipped(self, direction: str) -> SourceView:
+        """The view after the images and, as MMPose does, the coordinates of the frame are flipped.
+
+        Args:
+            direction: ``'horizontal'``, ``'vertical'`` or ``'diagonal'``.
+        """
+        axes = {'horizontal': (0,), 'vertical': (1,), 'diagonal': (0, 1)}[direction]
+        flip_frame, flip_image = np.eye(2, 3), np.eye(2, 3)
+        inside = list(self.inside)
+        for axis in axes:
+            flip_frame[axis, axis] = flip_image[axis, axis] = -1
+            flip_frame[axis, 2] = self.frame_size[axis] - 1
+            flip_image[axis, 2] = last = self.image_size[axis] - 1
+            inside[axis], inside[axis + 2] = last - inside[axis + 2], last - inside[axis]
+        to_frame = compose(flip_frame, compose(self.to_frame, flip_image))
+        return dataclasses.replace(self, to_frame=to_frame, inside=tuple(inside))
+
+
+def downsample(frames: list[np.ndarray], size: tuple[int, int], method: str) -> list[np.ndarray]:
+    """Make the frames of a clip smaller.
+
+    Args:
+        frames: T images (H, W, 3) uint8 of one size.
+        size: (w, h) of the result, not larger than the images.
+        method: ``'bicubic'`` and ``'bilinear'`` are anti-aliased: the kernel is widened by the
+            ratio of the sizes (cubic with a = -0.5, as in Pillow and MATLAB; cv2's are not
+            widened and alias). ``'area'`` averages rectangles. ``'nearest'`` picks the pixel at
+            the rectangle's centre; with an even ratio there is none, and its right lower
+            neighbour, half a pixel off, is picked.
+
+    Returns:
+        T images (h, w, 3) uint8.
+    """
+    if method in _CV2_FLAGS:
+        return [cv2.resize(frame, size, interpolation=_CV2_FLAGS[method]) for frame in frames]
+    clip = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)  # T H W C -> T C H W, a view
+    small = F.interpolate(
+        clip, size=(size[1], size[0]), mode=method, antialias=True, align_corners=False
+    )
+    return list(np.ascontiguousarray(small.permute(0, 2, 3, 1).numpy()))  # T C h w -> T h w C

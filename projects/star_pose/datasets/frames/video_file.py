@@ -120,7 +120,8 @@ class VideoFile:
             self._next = None
             raise ValueError(f'cannot decode frame {index} of {self.path}: {error}') from error
         self._next = index + 1
-        return _apply_turn(frame.to_ndarray(format='bgr24'), self._turn)
+        # One thread: those of a converter do not survive a fork, and freeing it there would wait
+        return _apply_turn(frame.to_ndarray(format='bgr24', threads=1), self._turn)
 
     def _restart(self) -> None:
         """Open the file anew: not in every container a seek leads back to its first packet."""

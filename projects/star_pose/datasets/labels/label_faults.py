@@ -1,6 +1,7 @@
 """What can be wrong with one label entry; the data sets refuse it, the check tool counts it."""
 
-import numpy as np
+import math
+import numbers
 
 __all__ = [
     'annotation_fault',
@@ -12,56 +13,66 @@ __all__ = [
 
 
 def num_labelled(annotation: dict) -> int:
-    """Number of labelled joints: those whose third value is above 0.
-
-    Args:
-        annotation: A COCO-form annotation.
-
-    Returns:
-        The number; 0 without keypoints.
-    """
-    flags = (annotation.get('keypoints') or [])[2::3]
-    return sum(isinstance(flag, (int, float)) and flag > 0 for flag in flags)
+    """Number of labelled joints: those whose third value is above 0; 0 without keypoints."""
+    values = annotation.get('keypoints') or []
+    return sum(flag > 0 for flag in values[2::3]) if _are_finite(values) else 0
 
 
 def annotation_fault(annotation: dict, image: dict, num_keypoints: int) -> tuple[str, str] | None:
-    """What makes a labelled annotation unusable as a sample.
+    """What makes an annotation unusable as a sample.
 
     Args:
-        annotation: A COCO-form annotation with at least one labelled joint.
+        annotation: A COCO-form annotation; without labelled joints its box does not matter.
         image: Its image entry, with ``width`` and ``height``.
         num_keypoints: Number of joints of the data set.
 
     Returns:
         The kind of the fault and a description; None when nothing is wrong.
     """
-    values, box = annotation['keypoints'], annotation.get('bbox')
-    if len(values) != 3 * num_keypoints:
-        return 'bad annotations', f'{len(values)} keypoint values instead of 3 x {num_keypoints}'
-    if not box or len(box) != 4:
+    values, box = annotation.get('keypoints'), annotation.get('bbox')
+    if annotation.get('iscrowd') not in (None, 0, 1):
+        return 'bad annotations', f'iscrowd must be 0 or 1, got {annotation["iscrowd"]!r}'
+    if values and not (isinstance(values, list) and len(values) == 3 * num_keypoints):
+        number = len(values) if isinstance(values, (list, str)) else repr(values)
+        return 'bad annotations', f'{number} keypoint values instead of 3 x {num_keypoints}'
+    if values and not _are_finite(values):
+        return 'bad annotations', 'a keypoint or box value is no finite number'
+    if annotation.get('iscrowd') or not num_labelled(annotation):
+        return None
+    if not box or not isinstance(box, list) or len(box) != 4:
         return 'bad annotations', f'bbox must be [x, y, width, height], got {box}'
-    if not _are_finite([*values, *box]):
+    if not _are_finite(box):
         return 'bad annotations', 'a keypoint or box value is no finite number'
     if outside_share(box, image) == 1:
         where = f'{image["width"]}x{image["height"]} image {image["file_name"]}'
         return 'boxes outside images', f'bbox {box} has no area inside its {where}'
+    head, track = annotation.get('bbox_head'), annotation.get('track_id')
+    if head and not (isinstance(head, list) and len(head) == 4 and _are_finite(head)):
+        return 'bad annotations', f'bbox_head must be [x, y, width, height], got {head}'
+    if track is not None and not isinstance(track, (int, float, str)):
+        return 'bad annotations', f'track_id must be a number or text, got {track!r}'
     return None
 
 
-def detection_fault(detection: dict) -> str:
+def detection_fault(detection: dict, image: dict) -> str:
     """What makes a detection of a COCO result file unusable.
 
     Args:
         detection: One entry.
+        image: Its image entry, with ``width`` and ``height``.
 
     Returns:
         A description; an empty string when nothing is wrong.
     """
     box = detection.get('bbox')
-    if not box or len(box) < 4 or 'score' not in detection:
+    if not isinstance(box, list) or len(box) < 4 or 'score' not in detection:
         return f'a detection needs bbox [x, y, width, height] and score, got {detection}'
     if not _are_finite([*box[:4], detection['score']]) or box[2] <= 0 or box[3] <= 0:
-        return f'bbox {box} has no area or a value is no finite number'
+        return (
+            f'bbox {box} has no area or a value is no finite number; score {detection["score"]!r}'
+        )
+    if outside_share(box[:4], image) == 1:
+        return f'bbox {box} has no area inside its {image["width"]}x{image["height"]} image'
     return ''
 
 
@@ -87,18 +98,13 @@ def outside_share(box: list[float], image: dict) -> float:
 def serve_coco_metric(annotations: list[dict]) -> bool:
     """Whether MMPose's CocoMetric can read the annotations from their file.
 
-    Args:
-        annotations: COCO-form annotations.
-
-    Returns:
-        True if each has every field that COCO's evaluation reads.
+    It can if each has every field that COCO's evaluation reads.
     """
     fields = ('bbox', 'keypoints', 'area', 'iscrowd', 'num_keypoints', 'category_id')
     return all(field in annotation for annotation in annotations for field in fields)
 
 
-def _are_finite(values: list) -> bool:
-    try:
-        return bool(np.isfinite(np.array(values, dtype=float)).all())
-    except (TypeError, ValueError):
-        return False
+def _are_finite(values) -> bool:
+    return isinstance(values, list) and all(
+        isinstance(value, numbers.Real) and math.isfinite(value) for value in values
+    )

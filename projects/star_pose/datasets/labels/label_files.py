@@ -1,24 +1,22 @@
-"""Reading COCO-form label files: one merged file, or a folder with one file a video."""
+"""Reading COCO-form label files, and tying their entries to image files."""
 
 import json
+import numbers
 import os
 import os.path as osp
 
 from ...posetrack.read_files import annolist_to_document
 from ...posetrack.tables import PoseTrackError
 from ..errors import LabelError
+from ..frames.clip_reader import ClipReadError, image_size
+from ..frames.frame_lists import MAX_FRAMES
+from ..skipping_dataset import SkipPolicy
 
-__all__ = ['read_json', 'read_labels']
+__all__ = ['complete_sizes', 'read_json', 'read_labels', 'reject_strays', 'resolve_paths']
 
 
 def read_json(path: str):
     """Read a json file, and say where it breaks off when it is cut or damaged.
-
-    Args:
-        path: An existing file.
-
-    Returns:
-        The parsed content.
 
     Raises:
         LabelError: The content is not valid json.
@@ -26,7 +24,7 @@ def read_json(path: str):
     try:
         with open(path, encoding='utf-8') as file:
             return json.load(file)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise LabelError(
             f'{path} is not valid json ({error}); its size is {osp.getsize(path)} bytes: '
             'was the download or the copy cut off? Fetch or write the file again.'
@@ -70,8 +68,8 @@ def _normalise(labels, file: str) -> dict:
     if isinstance(labels, dict) and 'annolist' in labels:
         try:
             labels = annolist_to_document(labels, file)
-        except PoseTrackError as error:
-            raise LabelError(str(error)) from error
+        except (PoseTrackError, AttributeError, TypeError) as error:
+            raise LabelError(f'{file}: its annolist cannot be read: {error}') from error
     if not isinstance(labels, dict):
         raise LabelError(
             f'{file} holds a {type(labels).__name__}, not a COCO-form dict with "images" and '
@@ -82,17 +80,39 @@ def _normalise(labels, file: str) -> dict:
         raise LabelError(f'{file} lacks the list "images" or "annotations" of the COCO form')
     for image in images:
         # PoseTrack21 calls the image's id "image_id" in some releases
-        if 'id' not in image and 'image_id' in image:
+        if isinstance(image, dict) and 'id' not in image and 'image_id' in image:
             image['id'] = image['image_id']
-        for field in ('id', 'file_name'):
-            if field not in image:
-                raise LabelError(f'{file}: an image lacks "{field}": {str(image)[:200]}')
+        _check_fields(image, ('id', 'file_name'), f'{file}: an image')
         image['label_file'] = file
+        _check_image(image)
     for annotation in annotations:
-        for field in ('id', 'image_id'):
-            if field not in annotation:
-                raise LabelError(f'{file}: an annotation lacks "{field}": {str(annotation)[:200]}')
+        _check_fields(annotation, ('id', 'image_id'), f'{file}: an annotation')
     return labels
+
+
+def _check_fields(entry, fields: tuple[str, ...], what: str) -> None:
+    if not isinstance(entry, dict):
+        raise LabelError(f'{what} is {entry!r:.200}, not a dict')
+    for field in fields:
+        if field not in entry:
+            raise LabelError(f'{what} lacks "{field}": {str(entry)[:200]}')
+        if 'id' in field and not isinstance(entry[field], (int, float, str)):
+            raise LabelError(f'{what} has {field} {entry[field]!r:.80}, neither number nor text')
+
+
+def _check_image(image: dict) -> None:
+    where = f'{image["label_file"]}: image {image["id"]}'
+    try:
+        usable = bool(image['file_name']) and b'\0' not in os.fsencode(image['file_name'])
+    except (TypeError, UnicodeEncodeError):
+        usable = False
+    if not usable:
+        raise LabelError(f'{where}: file_name {image["file_name"]!r:.80} is no name of a file')
+    for field, most in (('width', 10**6), ('height', 10**6), ('nframes', MAX_FRAMES)):
+        value = image.get(field)
+        whole = isinstance(value, numbers.Real) and value == value // 1 and 0 <= value <= most
+        if value is not None and not whole:
+            raise LabelError(f'{where}: {field} is {value!r:.80}, not a whole number up to {most}')
 
 
 def _reject_repeated_images(images: list[dict]) -> None:
@@ -105,3 +125,67 @@ def _reject_repeated_images(images: list[dict]) -> None:
                 f'and for {image["file_name"]} ({image["label_file"]}): labels would go to the '
                 'wrong frame. Merge the files with distinct image ids.'
             )
+
+
+def resolve_paths(images: list[dict], root: str, skips: SkipPolicy) -> list[dict]:
+    """Give every image entry its path, which must lie below the image root.
+
+    Args:
+        images: Image entries with ``id``, ``file_name`` and ``label_file``.
+        root: Image root; empty: the working directory, and absolute names are allowed.
+        skips: What happens with entries that point elsewhere.
+
+    Returns:
+        Copies of the good entries with ``img_path`` and ``img_id``.
+    """
+    resolved = []
+    for image in images:
+        path = osp.normpath(osp.join(root, image['file_name']))
+        below = osp.relpath(path, root or '.')
+        if below.split(osp.sep)[0] == osp.pardir and (root or not osp.isabs(path)):
+            error = LabelError(
+                f'{image["label_file"]}: image {image["id"]} points outside the image root '
+                f'{root or "."}: {image["file_name"]}'
+            )
+            skips.reject_label(error, 'paths outside the root')
+            continue
+        resolved.append(dict(image, img_path=path, img_id=image['id']))
+    return resolved
+
+
+def complete_sizes(images: list[dict], skips: SkipPolicy) -> list[dict]:
+    """Read the sizes of images where the labels lack them, once a video.
+
+    Args:
+        images: Image entries with ``img_path``; changed in place.
+        skips: What happens with images that cannot be read.
+
+    Returns:
+        The entries that have ``width`` and ``height`` in px.
+    """
+    sizes: dict[str, tuple[int, int]] = {}
+    usable = []
+    for image in images:
+        if not (image.get('width') and image.get('height')):
+            key = image.get('sequence', image['img_path'])
+            try:
+                if key not in sizes:
+                    sizes[key] = image_size(image['img_path'])
+            except ClipReadError as error:
+                skips.reject_label(error, 'unreadable files')
+                continue
+            image['width'], image['height'] = sizes[key]
+        usable.append(image)
+    return usable
+
+
+def reject_strays(labels: dict, path: str, skips: SkipPolicy) -> None:
+    """Reject annotations of images that the labels of a file do not list."""
+    known = {image['id'] for image in labels['images']}
+    for annotation in labels['annotations']:
+        if annotation['image_id'] not in known:
+            error = LabelError(
+                f'{path}: annotation {annotation["id"]} is of image {annotation["image_id"]}, '
+                'which is not listed'
+            )
+            skips.reject_label(error, 'bad annotations')

@@ -1,19 +1,15 @@
-from .clip_affine import ClipAffine
-from .clip_photometric_distortion import ClipPhotometricDistortion
+from .augmentations import ClipPhotometricDistortion, PseudoClip, RandomFrameBorder
+from .crop_and_shrink import ClipAffine, GenerateLRClip
 from .degradations import (
     ClipBlur,
     ClipDegradation,
     ClipH264,
     ClipJPEG,
+    ClipLowLight,
     ClipMotionBlur,
     ClipNoise,
 )
-from .generate_lr_clip import GenerateLRClip
-from .load_clip import LoadClip
-from .pack_clip_inputs import PackClipInputs
-from .pseudo_clip import PseudoClip
-from .random_frame_border import RandomFrameBorder
-from .sample_clip_frames import SampleClipFrames
+from .load_and_pack import LoadClip, PackClipInputs, SampleClipFrames
 
 __all__ = [
     'ClipAffine',
@@ -21,6 +17,7 @@ __all__ = [
     'ClipDegradation',
     'ClipH264',
     'ClipJPEG',
+    'ClipLowLight',
     'ClipMotionBlur',
     'ClipNoise',
     'ClipPhotometricDistortion',

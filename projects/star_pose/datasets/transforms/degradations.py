@@ -1,4 +1,4 @@
-"""What cameras and encoders do to a clip: blur, motion blur, noise, JPEG, H.264.
+"""What cameras and encoders do to a clip: blur, motion blur, low light, noise, JPEG, H.264.
 
 Parameters are drawn once a clip and hold for all its frames; only noise differs between them.
 """
@@ -12,11 +12,36 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpose.registry import TRANSFORMS
 
-from .random_source import fetch_rng
-
-__all__ = ['ClipBlur', 'ClipDegradation', 'ClipH264', 'ClipJPEG', 'ClipMotionBlur', 'ClipNoise']
+__all__ = [
+    'ClipBlur',
+    'ClipDegradation',
+    'ClipH264',
+    'ClipJPEG',
+    'ClipLowLight',
+    'ClipMotionBlur',
+    'ClipNoise',
+    'fetch_rng',
+]
 
 Range = float | tuple[float, float]
+
+
+def fetch_rng(seed: int | None = None, sample_id: int = 0) -> np.random.Generator:
+    """Start a generator for one transform of one fetched sample.
+
+    MMPose's transforms draw from numpy's global generator, which mmengine seeds in every worker.
+    One draw from the same generator seeds this one, so a run with the same seed and number of
+    workers repeats exactly. That epochs differ, too, is the data sets' work
+    (:class:`SkippingDataset`).
+
+    Args:
+        seed: None draws anew in every fetch. A number makes the draw depend on it and on
+            ``sample_id`` alone, as a validation set needs that must be the same in every epoch.
+        sample_id: Non-negative id of the sample; used with ``seed`` only.
+    """
+    if seed is not None:
+        return np.random.default_rng([seed, sample_id])
+    return np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002
 
 
 class ClipDegradation(BaseTransform, abc.ABC):
@@ -67,14 +92,6 @@ class ClipDegradation(BaseTransform, abc.ABC):
         return self.apply(frames, rng, **parameters), parameters
 
     def transform(self, results: dict) -> dict:
-        """Degrade ``img``.
-
-        Args:
-            results: The sample.
-
-        Returns:
-            The sample.
-        """
         results['img'], _ = self.degrade(results['img'], fetch_rng())
         return results
 
@@ -155,14 +172,55 @@ class ClipNoise(ClipDegradation):
         )
 
     def apply(self, frames, rng, sigma, shot, grey):
-        noisy = []
-        for frame in frames:
-            values = frame.astype(np.float32)
-            shape = (*frame.shape[:2], 1) if grey else frame.shape
-            deviation = np.sqrt(sigma**2 + shot * values) if shot else np.float32(sigma)
-            values += deviation * rng.standard_normal(shape, dtype=np.float32)
-            noisy.append(np.clip(np.rint(values), 0, 255).astype(np.uint8))
-        return noisy
+        return [_add_noise(frame.astype(np.float32), rng, sigma, shot, grey) for frame in frames]
+
+
+@TRANSFORMS.register_module()
+class ClipLowLight(ClipDegradation):
+    """A scene with too little light: darker, with less contrast in the shadows, and noisy.
+
+    A grey value v in [0, 1] becomes gain v^gamma; then noise is added as by :class:`ClipNoise`,
+    which is large beside what is left of the signal.
+
+    Args:
+        gain: Factor on the light in (0, 1], a number or a range.
+        gamma: Exponent of at least 1, a number or a range.
+        sigma: Read noise, as of :class:`ClipNoise`.
+        shot: Shot noise, as of :class:`ClipNoise`.
+        prob: Probability of darkening a clip.
+    """
+
+    def __init__(
+        self,
+        gain: Range = (0.15, 0.7),
+        gamma: Range = (1.0, 1.8),
+        sigma: Range = (1.0, 6.0),
+        shot: Range = (0.0, 0.5),
+        prob: float = 1.0,
+    ) -> None:
+        super().__init__(prob)
+        self.gain = _range('gain', gain, above=0, high=1)
+        self.gamma = _range('gamma', gamma, low=1)
+        self.sigma = _range('sigma', sigma)
+        self.shot = _range('shot', shot)
+
+    def draw(self, rng: np.random.Generator) -> dict:
+        ranges = dict(gain=self.gain, gamma=self.gamma, sigma=self.sigma, shot=self.shot)
+        return {name: float(rng.uniform(*pair)) for name, pair in ranges.items()}
+
+    def apply(self, frames, rng, gain, gamma, sigma, shot):
+        curve = (255 * gain * np.linspace(0, 1, 256) ** gamma).astype(np.float32)
+        return [_add_noise(curve[frame], rng, sigma, shot, grey=False) for frame in frames]
+
+
+def _add_noise(
+    values: np.ndarray, rng: np.random.Generator, sigma: float, shot: float, grey: bool
+) -> np.ndarray:
+    """Add noise of variance sigma^2 + shot * value to (H, W, 3) float32; the result is uint8."""
+    shape = (*values.shape[:2], 1) if grey else values.shape
+    deviation = np.sqrt(sigma**2 + shot * values) if shot else np.float32(sigma)
+    values = values + deviation * rng.standard_normal(shape, dtype=np.float32)
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 @TRANSFORMS.register_module()
@@ -195,21 +253,19 @@ class ClipH264(ClipDegradation):
 
     Args:
         crf: x264's constant rate factor in [0, 51], larger is worse; a number or a range.
-        preset: x264's preset; faster ones leave more artefacts at the same factor.
         prob: Probability of coding a clip.
 
     Raises:
         ValueError: PyAV was built without x264, or an argument is out of range.
     """
 
-    def __init__(self, crf: Range = (18, 35), preset: str = 'veryfast', prob: float = 1.0) -> None:
+    def __init__(self, crf: Range = (18, 35), prob: float = 1.0) -> None:
         super().__init__(prob)
         if 'libx264' not in av.codecs_available:
             raise ValueError(
                 "this PyAV has no encoder 'libx264'; install the wheel of PyPI: pip install av"
             )
         self.crf = _range('crf', crf, high=51)
-        self.preset = preset
 
     def draw(self, rng: np.random.Generator) -> dict:
         return dict(crf=round(float(rng.uniform(*self.crf)), 1))
@@ -219,16 +275,16 @@ class ClipH264(ClipDegradation):
         # 4:2:0 needs even sides
         pad = (0, height % 2, 0, width % 2)
         padded = [cv2.copyMakeBorder(f, *pad, cv2.BORDER_REPLICATE) for f in frames]
-        packets = _encode_h264(padded, crf, self.preset)
+        packets = _encode_h264(padded, crf)
         decoder = av.CodecContext.create('h264', 'r')
         decoder.thread_count = 1
         decoded = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
         assert len(decoded) == len(frames), (len(decoded), len(frames))
         decoded.sort(key=lambda frame: frame.pts)
-        return [frame.to_ndarray(format='bgr24')[:height, :width] for frame in decoded]
+        return [f.to_ndarray(format='bgr24', threads=1)[:height, :width] for f in decoded]
 
 
-def _encode_h264(frames: list[np.ndarray], crf: float, preset: str) -> list[av.Packet]:
+def _encode_h264(frames: list[np.ndarray], crf: float) -> list[av.Packet]:
     encoder = av.CodecContext.create('libx264', 'w')
     encoder.height, encoder.width = frames[0].shape[:2]
     encoder.pix_fmt = 'yuv420p'
@@ -236,7 +292,7 @@ def _encode_h264(frames: list[np.ndarray], crf: float, preset: str) -> list[av.P
     encoder.framerate = fractions.Fraction(25)
     # One thread: loader workers fill the cores, and the bytes do not depend on their number
     encoder.thread_count = 1
-    encoder.options = {'crf': str(crf), 'preset': preset}
+    encoder.options = {'crf': str(crf), 'preset': 'veryfast'}
     packets = []
     for position, image in enumerate(frames):
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format='bgr24')

@@ -1,14 +1,16 @@
-"""Turn a still into a clip by moving a virtual camera."""
+"""Augmentations of a clip, drawn once for all its frames: camera motion, colours, frame borders."""
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_random_params
+from mmpose.datasets.transforms import PhotometricDistortion
 from mmpose.registry import TRANSFORMS
 
-from ..frames.geometry import compose, invert
-from .random_source import fetch_rng
+from ..frames.geometry import compose, inside_mask, invert
+from .degradations import fetch_rng
 
-__all__ = ['PseudoClip']
+__all__ = ['ClipPhotometricDistortion', 'PseudoClip', 'RandomFrameBorder']
 
 
 @TRANSFORMS.register_module()
@@ -76,14 +78,6 @@ class PseudoClip(BaseTransform):
         self.prob = prob
 
     def transform(self, results: dict) -> dict:
-        """Replace all frames but the target.
-
-        Args:
-            results: The sample.
-
-        Returns:
-            The sample.
-        """
         if 'video_frames' in results and not self.videos:
             return results
         rng = fetch_rng()
@@ -134,3 +128,101 @@ def _move(frame: np.ndarray, matrix: np.ndarray, gain: float) -> np.ndarray:
         frame, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
     )
     return cv2.convertScaleAbs(moved, alpha=gain)
+
+
+@TRANSFORMS.register_module()
+class ClipPhotometricDistortion(PhotometricDistortion):
+    """MMPose's ``PhotometricDistortion``, drawn once a clip and applied to all its frames.
+
+    Place it after ``ClipAffine``, where crops are small, and before ``GenerateLRClip``, so that
+    the high-resolution target gets the same colours.
+
+    Required Keys:
+
+    - img: list of T (H, W, 3) uint8
+
+    Modified Keys:
+
+    - img
+
+    Args:
+        prob: Probability of changing a clip, in [0, 1].
+        **kwargs: Arguments of MMPose's ``PhotometricDistortion``.
+    """
+
+    def __init__(self, prob: float = 1.0, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must be in [0, 1], got {prob}')
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict:
+        if fetch_rng().random() < self.prob:
+            with cache_random_params(self):  # super() draws in the first frame, then repeats
+                parent = super().transform
+                results['img'] = [parent(dict(img=frame))['img'] for frame in results['img']]
+        return results
+
+
+# (x1, y1, x2, y2) of a frame without end.
+_OPEN = np.array([-np.inf, -np.inf, np.inf, np.inf])
+
+
+@TRANSFORMS.register_module()
+class RandomFrameBorder(BaseTransform):
+    """Show a person as one at the border of the picture: black beyond a line beside the joints.
+
+    Video has people at its borders, and sets of photographs with the person in the middle have few:
+    a network that has never seen a black margin takes it for part of the scene. Each side of the
+    frame is moved in with a probability of its own, for all frames of the clip alike. The sides
+    are those of the frame, so that they turn with a turned box. No labelled joint is cut off.
+
+    Place it after ``ClipAffine`` and before ``GenerateLRClip``.
+
+    Required Keys:
+
+    - img: list of T (H, W, 3) uint8 crops
+    - warp_mat, gt_mask: of ``ClipAffine``
+    - keypoints: (1, K, 2) in the frame's pixels
+    - keypoints_visible: (1, K), 0 where not labelled
+
+    Modified Keys:
+
+    - img: 0 beyond the border
+    - gt_mask: 0 beyond the border
+
+    Args:
+        prob: Probability of moving a side, in [0, 1], for each of the four.
+        gap: (least, most) distance of the border from the outermost labelled joint, as a share of
+            the longer side of the box of the labelled joints.
+    """
+
+    def __init__(self, prob: float = 0.25, gap: tuple[float, float] = (0.05, 0.4)) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must be in [0, 1], got {prob}')
+        if not 0 <= gap[0] <= gap[1]:
+            raise ValueError(f'gap must be (least, most) with 0 <= least <= most, got {gap}')
+        self.prob = prob
+        self.gap = tuple(gap)
+
+    def transform(self, results: dict) -> dict:
+        if 'warp_mat' not in results:
+            raise KeyError(
+                'RandomFrameBorder needs warp_mat and gt_mask: place it after ClipAffine'
+            )
+        rng = fetch_rng()
+        moved, gaps = rng.random(4) < self.prob, rng.uniform(*self.gap, 4)
+        joints = results['keypoints'][results['keypoints_visible'] > 0]
+        if not moved.any() or not len(joints):
+            return results
+        low, high = joints.min(axis=0), joints.max(axis=0)
+        gaps *= (high - low).max()
+        box = np.where(moved, np.concatenate([low - gaps[:2], high + gaps[2:]]), _OPEN)
+        height, width = results['img'][0].shape[:2]
+        inside = inside_mask(results['warp_mat'], tuple(box), (width, height))
+        results['img'] = [frame * inside[..., None] for frame in results['img']]
+        results['gt_mask'] = results['gt_mask'] * inside
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(prob={self.prob}, gap={self.gap})'
