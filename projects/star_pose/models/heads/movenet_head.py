@@ -18,9 +18,8 @@ PRIOR_LOGIT = -2.19  # a joint is as likely as 0.1 in every cell: CenterNet, arX
 class MoveNetHead(HeatmapHead):
     """The heatmap branch of MoveNet: MMPose's heatmap head with scores in [0, 1].
 
-    Decoding, flip test and losses are those of :class:`mmpose.models.HeatmapHead`. MoveNet's three
-    other branches, which single out a person among several and refine the cell, have no place
-    behind a person's box: see docs/design.md for what they measure.
+    Decoding, flip test and losses are those of :class:`mmpose.models.HeatmapHead`. The three other
+    branches of the published graphs are not part of it: docs/design.md says what they measured.
 
     Args:
         in_channels: Channels of the last level.
