@@ -39,6 +39,7 @@ VARIANTS = {
     'token_stride=2': dict(token_stride=2),
     'depth=6': dict(depth=6),
     'num_neighbours=0': dict(num_neighbours=0),
+    'tokens=pixels': dict(tokens='pixels', num_neighbours=0),
     'kernel=softmax': dict(kernel='softmax'),
     'T=1': {},
 }

@@ -35,8 +35,8 @@ NOISE = 0.02  # deviation, in deviations of the photographs' pixels
 NUM_HELD_OUT = 64
 VARIANTS = {
     'T=1': (1, {}),
-    'T=5, Transformer only': (5, dict(num_neighbours=0)),
     'T=5': (5, {}),
+    'T=5, neighbours in the CNN branch': (5, dict(num_neighbours=2)),
 }
 
 

@@ -1,6 +1,6 @@
 """Ask a trained model what it takes from the other frames of a clip: change them and look.
 
-    python benchmarks/temporal_use.py configs/ablations/handoff_residual.py CHECKPOINT --pool POOL
+    python benchmarks/temporal_use.py CONFIG CHECKPOINT --pool POOL
 
 The same persons are evaluated with the clip as it is; with the frames beside the target in another
 order; with the target in the place of all of them; and with frames of another video. A model

@@ -16,8 +16,13 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True),
-    backbone=dict(type='STARPoseNet', embed_channels=64, target='centre'),
-    neck=dict(type='AdaptiveFusionNeck', in_channels=64, num_branches=2),
+    backbone=dict(
+        type='STARPoseNet', embed_channels=64, stem_channels=16, depth=3, num_cnn_blocks=3,
+        tokens='stem', num_neighbours=2, global_skip=False, target='centre'),
+    # The norm makes the fused map what a stem hands on.
+    neck=dict(
+        type='AdaptiveFusionNeck', in_channels=64, num_branches=2,
+        norm_cfg=dict(type='GN', num_groups=8)),
     head=dict(
         type='STARPoseHead',
         # The fused map takes the place of HRNet's stem. 'residual' adds it to the stem's output instead,
@@ -49,7 +54,8 @@ model = dict(
                 deconv_out_channels=None,
                 loss=dict(type='KeypointMSELoss', use_target_weight=True),
                 decoder=codec)),
-        sr_decoder=dict(type='PixelShuffleSRDecoder', in_channels=64, scale=scale),
+        sr_decoder=dict(
+            type='PixelShuffleSRDecoder', in_channels=64, mid_channels=64, scale=scale),
         # A heatmap's mean squared error is of the order of 1e-3, the frame's of 1e-1, a joint map's
         # divergence about 4: these weights let all pull alike at the start.
         sr_loss=dict(

@@ -35,11 +35,11 @@ def test_weights_vary_between_pixels_and_between_channels():
 
 
 @pytest.mark.parametrize('num_branches', [2, 3])
-def test_fused_map_is_the_weighted_sum_normalised_and_rectified(num_branches):
-    neck = make_neck(num_branches)
+def test_a_normalised_map_is_the_weighted_sum_normalised_and_rectified(num_branches):
+    neck = make_neck(num_branches, norm_cfg=dict(type='GN', num_groups=8))
     branches = make_branches(num_branches)
     weights = neck.fusion_weights(branches)
-    blend = sum(weights[:, i] * branch for i, branch in enumerate(branches))
+    blend = num_branches * sum(weights[:, i] * branch for i, branch in enumerate(branches))
     groups = blend.view(2, 8, -1)
     groups = (groups - groups.mean(-1, keepdim=True)) / (
         groups.var(-1, unbiased=False, keepdim=True) + 1e-5
@@ -48,12 +48,29 @@ def test_fused_map_is_the_weighted_sum_normalised_and_rectified(num_branches):
     torch.testing.assert_close(fused, groups.view_as(blend).clamp(min=0), atol=1e-5, rtol=1e-4)
 
 
-def test_equal_branches_are_fused_to_themselves_whatever_the_weights():
+@pytest.mark.parametrize('num_branches', [1, 2, 3])
+def test_without_a_norm_it_is_as_many_times_the_weighted_sum(num_branches):
+    neck, branches = make_neck(num_branches), make_branches(num_branches)
+    weights = neck.fusion_weights(branches)
+    (fused,) = neck(branches)
+    expected = num_branches * sum(weights[:, i] * branch for i, branch in enumerate(branches))
+    torch.testing.assert_close(fused, expected)
+
+
+def test_equal_branches_are_summed_whatever_the_weights():
     branch = make_branches(1)[0]
-    neck = make_neck()
-    (fused,) = neck([branch, branch])
-    (alone,) = make_neck(1)([branch])
-    torch.testing.assert_close(fused, alone)
+    (fused,) = make_neck()([branch, branch])
+    torch.testing.assert_close(fused, 2 * branch)
+
+
+def test_it_starts_as_the_sum_and_without_weights_it_is_the_sum():
+    branches = make_branches()
+    torch.manual_seed(0)
+    learned, plain = AdaptiveFusionNeck(16), AdaptiveFusionNeck(16, weighted=False)
+    torch.testing.assert_close(plain(branches)[0], sum(branches))
+    assert not list(plain.parameters())
+    error = (learned(branches)[0] - sum(branches)).norm() / sum(branches).norm()
+    assert 0 < error < 0.01
 
 
 def test_built_from_the_registry_it_starts_with_equal_weights():

@@ -65,4 +65,4 @@ def test_a_residual_block_is_its_two_convolutions_and_starts_near_the_identity()
     x = make_features()[:, 0]
     expected = x + block.conv2(block.conv1(x).relu())
     torch.testing.assert_close(block(x), expected)
-    assert (block(x) - x).norm() < 0.05 * x.norm()
+    assert (block(x) - x).norm() < 0.15 * x.norm()

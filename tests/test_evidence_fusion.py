@@ -65,12 +65,24 @@ def test_the_flow_finds_where_the_targets_pixels_lie_in_the_other_frame():
 
 
 def test_the_motion_of_a_clip_is_that_of_each_frame_from_the_target():
-    motion = clip_motion(moving_clip(), TARGET)
+    motion, doubt, mismatch = clip_motion(moving_clip(), TARGET)
     assert motion.shape == (1, FRAMES, HEIGHT, WIDTH, 2)
     assert not motion[:, TARGET].any()
     for index in range(FRAMES):
         median = motion[0, index, 12:-12, 12:-12].flatten(0, 1).median(0).values
         torch.testing.assert_close(median, (index - TARGET) * STEP, rtol=0, atol=0.25)
+        assert doubt[0, index, 12:-12, 12:-12].median() < 0.3
+        assert mismatch[0, index, 12:-12, 12:-12].median() < 8
+
+
+def test_what_is_not_there_is_doubted():
+    frames = moving_clip()
+    frames[:, 4] = torch.from_numpy(texture(9)[:HEIGHT, :WIDTH]).permute(2, 0, 1)
+    _, doubt, mismatch = clip_motion(frames, TARGET)
+    assert doubt[0, 4].median() > 3 * doubt[0, 3].median()
+    assert mismatch[0, 4].median() > 3 * mismatch[0, 3].median()
+    assert not doubt[:, TARGET].any()
+    assert not mismatch[:, TARGET].any()
 
 
 def test_a_map_is_read_where_it_is_asked_and_at_its_own_places_is_itself():
@@ -163,7 +175,7 @@ def test_maps_of_half_the_frames_size_are_moved_by_half_the_pixels():
 def test_the_weights_learn_to_distrust_frames_that_do_not_match():
     torch.manual_seed(0)
     fusion = EvidenceFusion(FRAMES)
-    assert list(fusion.coefficients) == [0, 0, 0, 0]
+    assert list(fusion.coefficients) == [0, 0, 0]
     optimiser = torch.optim.Adam(fusion.parameters(), 0.1)
     frames, maps = moving_clip(), moving_maps(JOINTS)
     # Two frames show another picture, and their maps are wrong.
@@ -177,7 +189,25 @@ def test_the_weights_learn_to_distrust_frames_that_do_not_match():
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
-    assert fusion.coefficients[0] < 0  # the more mismatch, the less weight
+    assert fusion.coefficients[:2].max() < 0  # the more doubt and mismatch, the less weight
+
+
+def test_the_weights_are_a_softmax_over_the_frames():
+    frames, maps = moving_clip(), moving_maps(JOINTS)
+    maps[:, 3] *= 0.5  # a joint that is less sharp there
+    fusion = EvidenceFusion(FRAMES)
+    with torch.no_grad():
+        fusion.coefficients.copy_(torch.tensor([0.0, 0.0, 2.0]))
+        fusion.distance.copy_(torch.tensor([0.3, -0.4, 0.0, 0.0]))
+    found = fusion(maps, frames, TARGET)
+    motion, _, _ = clip_motion(frames, TARGET)
+    y, x = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing='ij')
+    places = torch.stack((x, y), -1) + motion[0]
+    warped, inside = sample_maps(maps[0], places)
+    # log of the peak, twice, is its square; the distances' biases are 1 and 2 frames'.
+    weight = warped.amax((2, 3))[..., None, None].square() * inside
+    weight = weight * torch.tensor([-0.4, 0.3, 0.0, 0.3, -0.4]).exp().view(-1, 1, 1, 1)
+    torch.testing.assert_close(found[0], (weight * warped).sum(0) / weight.sum(0))
 
 
 def test_no_frame_at_all_is_refused():
@@ -200,7 +230,7 @@ class TestInTheModel:
         model = self.model(target).eval()
         data = batch(num_frames=5, target_idx=2 if target == 'centre' else 4)
         with torch.no_grad():
-            model.head.evidence_fusion.coefficients.copy_(torch.tensor([-1.0, 0.1, 0.5, -0.2]))
+            model.head.evidence_fusion.coefficients.copy_(torch.tensor([-1.0, -0.3, 0.5]))
             inputs = model.data_preprocessor(data, False)['inputs']
             of_clip = model(inputs, None)
             # A video: each frame's clip goes through the model once, when it comes.

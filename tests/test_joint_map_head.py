@@ -83,7 +83,7 @@ def test_it_reaches_the_front_end_and_is_not_computed_at_inference():
     losses['loss_aux'].backward()
     assert len(calls) == 1
     reached = dict(model.backbone.named_parameters())
-    assert all(reached[name].grad.any() for name in ('stem.weight', 'tokenise.weight'))
+    assert all(reached[name].grad.any() for name in ('stem.weight', 'untokenise.weight'))
     assert all(parameter.grad is None for parameter in model.head.pose_net.parameters())
     predict(model, batch())
     assert len(calls) == 1

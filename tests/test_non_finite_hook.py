@@ -33,7 +33,7 @@ def test_names_the_layer_that_makes_nan_of_finite_input():
 def test_says_when_the_input_holds_it_already():
     net = STARPoseNet(embed_channels=8, depth=1, num_cnn_blocks=1)
     clip = torch.zeros(1, 2, 3, 16, 16)
-    clip[0, 0, 0, 3, 3] = float('inf')
+    clip[0, 1, 0, 3, 3] = float('inf')
     message = r'of stem \(Conv2d\); its input holds 1 already'
     with watch_non_finite(net), pytest.raises(FloatingPointError, match=message):
         net(clip)

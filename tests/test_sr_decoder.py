@@ -92,9 +92,9 @@ def test_the_frame_is_fp32_under_autocast(maps):
     assert torch.equal(frame, decoder(*maps))
 
 
-def test_it_costs_a_thirty_eighth_of_hrnet_w32():
+def test_with_a_body_it_costs_a_thirty_eighth_of_hrnet_w32():
     # 3x3 convolutions 64->64 and 64->3*16, both at 48x64: a multiply-accumulate a weight and pixel.
-    decoder = PixelShuffleSRDecoder()
+    decoder = PixelShuffleSRDecoder(64, mid_channels=64)
     macs = 48 * 64 * sum(p.numel() for p in decoder.parameters() if p.ndim == 4)
     assert macs == 9 * 3072 * (64 * 64 + 64 * 48)
     assert macs <= 7.64e9 / 38
@@ -104,3 +104,16 @@ def test_it_costs_a_thirty_eighth_of_hrnet_w32():
 def test_a_scale_that_is_no_positive_integer_is_refused(scale):
     with pytest.raises(ValueError, match=f'scale={scale}'):
         PixelShuffleSRDecoder(scale=scale)
+
+
+def test_without_a_body_it_is_one_convolution_of_the_rectified_map():
+    decoder = PixelShuffleSRDecoder(8)
+    torch.nn.init.normal_(decoder.to_rgb.weight, std=0.1)
+    fused, frame = torch.randn(2, 8, 6, 5), torch.randn(2, 3, 6, 5)
+    kept = fused.clone()
+    detail = torch.nn.functional.conv2d(
+        torch.nn.functional.leaky_relu(fused, 0.1), decoder.to_rgb.weight, padding=1
+    )
+    expected = bicubic_upsample(frame, 4) + torch.nn.functional.pixel_shuffle(detail, 4)
+    torch.testing.assert_close(decoder(fused, frame), expected)
+    assert torch.equal(fused, kept)  # the hand-off reads the map too

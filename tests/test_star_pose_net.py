@@ -19,8 +19,10 @@ from star_pose.models.data_samples import target_index
 def make_net(**kwargs):
     """A narrow front end, (w, h) of tokens half the frame's."""
     torch.manual_seed(0)
-    kwargs = dict(embed_channels=16, depth=2, num_cnn_blocks=1) | kwargs
-    return STARPoseNet(**kwargs)
+    kwargs = dict(embed_channels=16, token_channels=16, depth=2, num_cnn_blocks=1) | kwargs
+    net = STARPoseNet(**kwargs)
+    torch.nn.init.normal_(net.untokenise.weight, std=0.1)  # it starts at zero
+    return net
 
 
 def make_front_end(**kwargs):
@@ -166,6 +168,7 @@ def test_autocast_gives_about_what_fp32_gives_and_trains(dtype):
         dict(normaliser='naive', target='last'),
         dict(target='all'),
         dict(kernel='relu', token_stride=2),
+        dict(tokens='stem', num_neighbours=2, global_skip=False),
     ],
 )
 def test_every_parameter_gets_a_gradient_after_two_optimiser_steps(kwargs):
@@ -277,8 +280,50 @@ def test_builds_from_the_registry_with_the_width_of_a_pose_stem():
     neck = MODELS.build(dict(type='AdaptiveFusionNeck'))
     frame, fused = neck(net(make_clip(5, (48, 64), num_clips=1)))
     assert frame.shape == (1, 3, 64, 48)
-    assert fused.shape == (1, 64, 64, 48)
+    assert fused.shape == (1, 32, 64, 48)
     assert net.eval() is net
+
+
+def test_the_transformers_map_starts_at_zero_and_the_front_end_as_the_cnn_alone():
+    net = STARPoseNet(embed_channels=16, num_cnn_blocks=1)
+    _, transformer, cnn = net(make_clip(3))
+    assert not transformer.any()
+    alone = STARPoseNet(embed_channels=16, num_cnn_blocks=1, depth=0)
+    alone.load_state_dict(net.state_dict(), strict=False)
+    maps = alone(make_clip(3))
+    assert len(maps) == 2
+    assert torch.equal(maps[1], cnn)
+
+
+def test_the_cnn_branch_is_its_blocks_about_a_skip():
+    net = make_net()
+    clip = make_clip(3)
+    x = F.leaky_relu(net.stem(clip[:, 1]), 0.1)
+    x = F.leaky_relu(net.texture.mix(x), 0.1)
+    torch.testing.assert_close(net(clip)[2], x + net.cnn(x))
+    plain = make_net(global_skip=False)
+    x = plain.texture.mix(F.leaky_relu(plain.stem(clip[:, 1]), 0.1))
+    torch.testing.assert_close(plain(clip)[2], plain.cnn(x))
+
+
+@pytest.mark.parametrize('tokens', ['pixels', 'stem'])
+def test_tokens_are_cells_of_pixels_or_of_what_the_stem_sees(tokens):
+    net, clip = make_net(tokens=tokens), make_clip(3, (20, 24))
+    frames = clip.flatten(0, 1)
+    if tokens == 'stem':
+        frames = F.leaky_relu(net.stem(frames), 0.1)
+    cells = F.pixel_unshuffle(frames, 4).permute(0, 2, 3, 1).unflatten(0, (2, 3))
+    mixed = net.transformer(net.tokenise(cells), torch.arange(3) - 1)[:, 1]
+    expected = F.pixel_shuffle(net.untokenise(mixed).permute(0, 3, 1, 2), 4)
+    torch.testing.assert_close(net(clip)[1], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('tokens', ['pixels', 'stem'])
+def test_the_stem_runs_on_the_target_alone_where_nothing_else_needs_it(tokens):
+    net, seen = make_net(tokens=tokens), []
+    net.stem.register_forward_hook(lambda module, args, output: seen.append(len(args[0])))
+    net(make_clip(3))
+    assert seen == [2 if tokens == 'pixels' else 6]
 
 
 @pytest.mark.parametrize(
@@ -304,6 +349,7 @@ def test_wrong_inputs_are_refused_with_what_is_allowed(shape, message):
         (dict(normaliser='l2'), "normaliser is 'l2'"),
         (dict(target='first'), "target is 'first'.*centre"),
         (dict(token_stride=0), 'token_stride is 0'),
+        (dict(tokens='frames'), "tokens is 'frames'.*'pixels'"),
         (dict(num_neighbours=-1), 'num_neighbours is -1'),
         (dict(num_heads=5), 'num_heads is 5'),
     ],

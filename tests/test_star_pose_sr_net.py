@@ -39,7 +39,8 @@ def test_an_image_gives_an_image_as_a_clip_of_one_does():
 
 def test_other_frames_change_a_frame():
     net = make_net()
-    torch.nn.init.normal_(net.sr_decoder.to_rgb.weight, std=0.1)
+    for layer in (net.sr_decoder.to_rgb, net.backbone.untokenise):  # they start at zero
+        torch.nn.init.normal_(layer.weight, std=0.1)
     clip = make_clip()
     changed = clip.clone()
     changed[:, 2] = 1 - changed[:, 2]

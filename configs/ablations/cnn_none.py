@@ -1,5 +1,4 @@
-# The CNN branch without its residual blocks: it hands on what one
-# convolution sees in the target frame and its neighbours.
-_base_ = '../star_pose_tiny_64x48_posetrack.py'
+# The CNN branch without its residual blocks: it hands on what two convolutions see.
+_base_ = '../adapt/movenet-lightning_64x48_coco.py'
 
 model = dict(backbone=dict(num_cnn_blocks=0))

@@ -9,9 +9,9 @@ model = dict(
     type='BasicVSR',
     generator=dict(
         type='mmpose.STARPoseSRNet',
-        backbone=dict(type='STARPoseNet', embed_channels=64),
-        neck=dict(type='AdaptiveFusionNeck', in_channels=64, num_branches=2),
-        sr_decoder=dict(type='PixelShuffleSRDecoder', in_channels=64, scale=scale)),
+        backbone=dict(type='STARPoseNet', embed_channels=32),
+        neck=dict(type='AdaptiveFusionNeck', in_channels=32, num_branches=2),
+        sr_decoder=dict(type='PixelShuffleSRDecoder', in_channels=32, scale=scale)),
     pixel_loss=dict(type='CharbonnierLoss', loss_weight=1.0, reduction='mean'),
     data_preprocessor=dict(type='DataPreprocessor', mean=[0., 0., 0.], std=[255., 255., 255.]))
 

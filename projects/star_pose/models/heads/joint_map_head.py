@@ -62,7 +62,7 @@ class JointMapHead(BaseModule):
 
     def __init__(
         self,
-        in_channels: int = 64,
+        in_channels: int = 32,
         num_keypoints: int = 17,
         sigma: float = 2.0,
         loss_weight: float = 1.0,

@@ -40,18 +40,17 @@ def has_pretrained_init(init_cfg: dict | list[dict] | None) -> bool:
 class PixelShuffleSRDecoder(BaseModule):
     """Decode a fused feature map to the super-resolved target frame.
 
-    Two convolutions at low resolution and one pixel shuffle to RGB (Shi et al., "Real-Time Single
+    A convolution at low resolution and one pixel shuffle to RGB (Shi et al., "Real-Time Single
     Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural Network",
     arXiv 1609.05158), added to the bicubic frame. Nothing but the three colours is ever computed at
-    high resolution, whose memory traffic was most of a decoder's time: at x4, 64 channels and 64x48
-    input it costs 0.2 GMAC, a thirty-eighth of HRNet-W32.
+    high resolution, whose memory traffic was most of a decoder's time.
 
     The last convolution starts at zero, so that the decoder starts as the bicubic upsampling. The
     gradient upstream of it is exactly zero in the first step and non-zero from the second on.
 
     Args:
         in_channels: Channels C of the fused map.
-        mid_channels: Channels between the convolutions.
+        mid_channels: Channels of one more convolution in front; None: there is none.
         scale: Integer upsampling factor >= 1.
         init_cfg: As :class:`mmengine.model.BaseModule`. Default: Kaiming for all but the last
             convolution, which is zeroed again after it.
@@ -62,12 +61,13 @@ class PixelShuffleSRDecoder(BaseModule):
 
     def __init__(
         self,
-        in_channels: int = 64,
-        mid_channels: int = 64,
+        in_channels: int = 32,
+        mid_channels: int | None = None,
         scale: int = 4,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        if min(in_channels, mid_channels, scale) < 1 or int(scale) != scale:
+        width = in_channels if mid_channels is None else mid_channels
+        if min(in_channels, width, scale) < 1 or int(scale) != scale:
             raise ValueError(
                 f'in_channels={in_channels}, mid_channels={mid_channels}, scale={scale}: '
                 'each must be an integer >= 1'
@@ -77,11 +77,9 @@ class PixelShuffleSRDecoder(BaseModule):
         default = {'type': 'Kaiming', 'layer': 'Conv2d', 'a': SLOPE, 'mode': 'fan_in'}
         super().__init__(init_cfg or {**default, 'nonlinearity': 'leaky_relu'})
         self.scale = scale
-        self.body = nn.Sequential(
-            nn.Conv2d(in_channels, mid_channels, 3, padding=1),
-            nn.LeakyReLU(SLOPE, inplace=True),
-        )
-        self.to_rgb = nn.Conv2d(mid_channels, 3 * scale**2, 3, padding=1)
+        body = [] if mid_channels is None else [nn.Conv2d(in_channels, width, 3, padding=1)]
+        self.body = nn.Sequential(*body, nn.LeakyReLU(SLOPE))
+        self.to_rgb = nn.Conv2d(width, 3 * scale**2, 3, padding=1)
         self._zero_output()
 
     def _zero_output(self) -> None:

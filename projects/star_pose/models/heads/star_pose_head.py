@@ -93,7 +93,7 @@ class STARPoseHead(BaseHead):
         aux_head: dict | None = None,
         head: dict | None = None,
         target: str = 'centre',
-        in_channels: int = 64,
+        in_channels: int = 32,
         scale: int = 4,
         mean: Sequence[float] = (123.675, 116.28, 103.53),
         std: Sequence[float] = (58.395, 57.12, 57.375),

@@ -18,9 +18,7 @@ def kaiming_scaled_(layer: nn.Conv2d | nn.Linear, scale: float = 1.0) -> None:
 class NeighbourTexture(nn.Module):
     """Convolve the features of a frame and of the frames next to it together.
 
-    Linear attention averages over hundreds of tokens and finds the few pixels that moved under the
-    target's only slowly. A 3x3 window over the nearest frames, at full resolution, sees them from
-    the start. Where the clip ends, its last frame stands in for the ones beyond.
+    Where the clip ends, its last frame stands in for the ones beyond. Frames are not aligned.
 
     Args:
         in_channels: Channels c of the features.
@@ -31,7 +29,7 @@ class NeighbourTexture(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, channels: int, num_neighbours: int = 2, past_only: bool = False
+        self, in_channels: int, channels: int, num_neighbours: int = 0, past_only: bool = False
     ) -> None:
         super().__init__()
         if num_neighbours < 0:
@@ -61,8 +59,9 @@ class NeighbourTexture(nn.Module):
 class ResidualBlock(nn.Module):
     """``x + conv(relu(conv(x)))``, as in EDSR (Lim et al., CVPRW 2017), without batch norm.
 
-    Its weights start at a tenth of Kaiming's rule, so that a stack of blocks starts near the
-    identity (Wang et al., "ESRGAN", ECCVW 2018).
+    The last convolution starts at a tenth of Kaiming's rule, so that a stack of blocks starts near
+    the identity (Wang et al., "ESRGAN", ECCVW 2018). The first starts in full: with both small the
+    gradient of the branch starts a hundred times too small.
 
     Args:
         channels: Width C.
@@ -72,7 +71,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        kaiming_scaled_(self.conv1, 0.1)
+        kaiming_scaled_(self.conv1)
         kaiming_scaled_(self.conv2, 0.1)
 
     def forward(self, x: Tensor) -> Tensor:

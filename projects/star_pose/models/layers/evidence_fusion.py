@@ -46,24 +46,36 @@ def dense_flow(target: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def clip_motion(frames: Tensor, index: int) -> Tensor:
-    """Find the motion from one frame of each clip to all of them.
+def clip_motion(frames: Tensor, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the motion from one frame of each clip to all of them, and how far it can be trusted.
 
     Args:
         frames: (N, E, 3, h, w), normalised.
         index: The target's place among the E frames.
 
     Returns:
-        Tensor: (N, E, h, w, 2), x first, in pixels; 0 for the target itself.
+        tuple: The motion (N, E, h, w, 2), x first, in pixels. The doubt (N, E, h, w): how far the
+        way there and back ends from where it began, in pixels. The mismatch (N, E, h, w): how much
+        the frame differs at its end from the target, in grey levels. All 0 for the target itself.
     """
     # A fixed rule, whatever the normalisation: the flow does not mind brightness and contrast.
     grey = (frames.float().mean(2) * 57 + 114).round().clamp(0, 255).byte().cpu().numpy()
-    flows = np.zeros((*grey.shape, 2), np.float32)
-    for clip, flow in zip(grey, flows, strict=True):
-        for place in range(len(clip)):
-            if place != index:
-                flow[place] = dense_flow(clip[index], clip[place])
-    return torch.from_numpy(flows).to(frames.device)
+    height, width = grey.shape[2:]
+    columns, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
+    motion = np.zeros((*grey.shape, 2), np.float32)
+    doubt, mismatch = np.zeros(grey.shape, np.float32), np.zeros(grey.shape, np.float32)
+    for n, clip in enumerate(grey):
+        for place in set(range(len(clip))) - {index}:
+            there, back = dense_flow(clip[index], clip[place]), dense_flow(clip[place], clip[index])
+            ends = columns + there[..., 0], rows + there[..., 1]
+            back = cv2.remap(back, *ends, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            seen = cv2.remap(clip[place], *ends, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            motion[n, place] = there
+            doubt[n, place] = np.linalg.norm(there + back, axis=-1)
+            mismatch[n, place] = np.abs(seen.astype(np.float32) - clip[index])
+    return tuple(torch.from_numpy(x).to(frames.device) for x in (motion, doubt, mismatch))
 
 
 def sample_maps(maps: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,11 +99,10 @@ def sample_maps(maps: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
 class EvidenceFusion(BaseModule):
     """Average the heatmaps of E frames, each brought to the target frame by motion.
 
-    Each frame's weight at a cell is a softmax over the frames of a linear score of four signs,
-    whose coefficients start at zero: the plain average. The signs are how well the moved frame
-    matches the target there (mean absolute difference), how far the cell moved, how sharp the
-    joint's map is (its maximum), and how many frames lie between. Places that come from outside a
-    frame do not count.
+    Each frame's weight at a cell is a softmax over the frames of a linear score, whose coefficients
+    start at zero: the plain average. It knows how many frames lie between, how far the motion can
+    be trusted there (``doubt`` and ``mismatch`` of :func:`clip_motion`), and how sharp the joint's
+    map is (the logarithm of its peak). Places that come from outside a frame do not count.
 
     Args:
         num_frames: Frames E whose maps are fused.
@@ -106,7 +117,8 @@ class EvidenceFusion(BaseModule):
         if num_frames < 1:
             raise ValueError(f'num_frames is {num_frames}; it must be at least 1')
         self.num_frames = num_frames
-        self.coefficients = nn.Parameter(torch.zeros(4))
+        self.distance = nn.Parameter(torch.zeros(num_frames - 1))  # of 1, 2, ... frames
+        self.coefficients = nn.Parameter(torch.zeros(3))  # doubt, mismatch, sharpness
 
     def forward(
         self, maps: Tensor, frames: Tensor, index: int, placements: Tensor | None = None
@@ -133,24 +145,24 @@ class EvidenceFusion(BaseModule):
         if placements is not None:
             places = _apply(placements, own_places)
             frames = sample_maps(frames.flatten(0, 1), places.flatten(0, 1))[0].view_as(frames)
-        motion = clip_motion(frames, index)  # N E h w 2
+        motion, doubt, mismatch = clip_motion(frames, index)
         places = own_places + motion
-        moved = sample_maps(frames.flatten(0, 1), places.flatten(0, 1))[0].view_as(frames)
         if placements is not None:
             places = _apply(placements, places)
         warped, inside = (
             x.unflatten(0, maps.shape[:2])  # NE . h w -> N E . h w
             for x in sample_maps(maps.flatten(0, 1), places.flatten(0, 1))
         )
-        mismatch = (moved - frames[:, index : index + 1]).abs().mean(2, keepdim=True)  # N E 1 h w
-        distance = (torch.arange(num_frames, device=maps.device) - index).abs()
+        peak = warped.flatten(3).amax(-1)[..., None, None]  # N E K 1 1
         signs = (
-            mismatch,
-            motion.norm(dim=-1).unsqueeze(2),  # N E 1 h w
-            warped.flatten(3).amax(-1)[..., None, None],  # N E K 1 1
-            distance.view(1, -1, 1, 1, 1).to(maps.dtype),
+            doubt.clamp(max=4).unsqueeze(2),  # N E 1 h w
+            (mismatch / 20).clamp(max=4).unsqueeze(2),
+            peak.clamp(min=1e-3).log(),
         )
         score = sum(c * sign for c, sign in zip(self.coefficients, signs, strict=True))
+        between = (torch.arange(num_frames, device=maps.device) - index).abs()
+        bias = F.pad(self.distance, (1, 0))[between]  # E; 0 for the target itself
+        score = score + bias.view(1, -1, 1, 1, 1)
         # The target's own cells are always inside, so that no cell is without a frame.
         score = score.masked_fill(inside == 0, -torch.inf)
         return (score.softmax(1) * warped).sum(1)

@@ -17,15 +17,16 @@ __all__ = ['AdaptiveFusionNeck']
 class AdaptiveFusionNeck(BaseModule):
     """Fuse same-size maps by a softmax over the branches, for each pixel and channel.
 
-    The weights come from all branches together and start equal. The fused map is normalised and
-    rectified, which is what a pose network's own stem hands on.
+    The weights come from all branches together. They sum to the number of branches, and start at 1
+    each: as the sum of the branches.
 
     Args:
         in_channels: Channels C of each branch.
         num_branches: Number B of branches.
         reduction: The weights are computed on C / ``reduction`` channels.
-        norm_cfg: Norm of the fused map; by default group norm, which, unlike batch norm, is the
-            same in training, in evaluation and for a batch of one.
+        weighted: Whether the weights are learned; False: the plain sum.
+        norm_cfg: Norm of the fused map, which is then rectified, as a pose network's own stem hands
+            it on: for the hand-off ``feature``. None: neither norm nor rectification.
         init_cfg: As :class:`mmengine.model.BaseModule`.
 
     Raises:
@@ -34,9 +35,10 @@ class AdaptiveFusionNeck(BaseModule):
 
     def __init__(
         self,
-        in_channels: int = 64,
+        in_channels: int = 32,
         num_branches: int = 2,
         reduction: int = 2,
+        weighted: bool = True,
         norm_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -45,14 +47,18 @@ class AdaptiveFusionNeck(BaseModule):
             raise ValueError(f'num_branches is {num_branches}; it must be at least 1')
         self.in_channels = in_channels
         self.num_branches = num_branches
+        self.weighted = weighted
+        self.norm = None
+        if norm_cfg is not None:
+            self.norm = build_norm_layer(norm_cfg, in_channels)[1]
+        if not weighted:
+            return
         hidden = max(in_channels // reduction, 1)
         self.squeeze = nn.Conv2d(num_branches * in_channels, hidden, 1)
         self.context = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.excite = nn.Conv2d(hidden, num_branches * in_channels, 1)
         nn.init.normal_(self.excite.weight, std=1e-3)
         nn.init.zeros_(self.excite.bias)
-        norm_cfg = norm_cfg or dict(type='GN', num_groups=8)
-        self.norm = build_norm_layer(norm_cfg, in_channels)[1]
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Fuse the branches.
@@ -61,11 +67,15 @@ class AdaptiveFusionNeck(BaseModule):
             feats: The B branches, (N, C, h, w) each; one map before them is passed through.
 
         Returns:
-            The map before the branches, if there is one, and the fused map (N, C, h, w), >= 0.
+            The map before the branches, if there is one, and the fused map (N, C, h, w).
         """
         *passed, branches = self._split(feats)
-        fused = (self.fusion_weights(feats) * torch.stack(branches, 1)).sum(1)  # N C h w
-        return (*passed, F.relu(self.norm(fused)))
+        if not self.weighted:
+            fused = sum(branches)
+        else:
+            weights = self.num_branches * self.fusion_weights(feats)
+            fused = (weights * torch.stack(branches, 1)).sum(1)  # N C h w
+        return (*passed, fused if self.norm is None else F.relu(self.norm(fused)))
 
     def fusion_weights(self, feats: Sequence[Tensor]) -> Tensor:
         """Return the share of each branch at every pixel and channel.
