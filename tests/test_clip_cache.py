@@ -208,7 +208,7 @@ def test_other_frames_than_the_caches_are_decoded_or_refused(data, tmp_path):
     path = str(tmp_path / 'train.lmdb')
     fill(data, path)
     (source,) = clip_sources(data, 'train', cutter_of(data, 'train'))
-    head = dict(type='SampleClipFrames', num_frames=3, stride=2)
+    head = dict(type='SampleClipFrames', num_frames=3, target='last')
     results = build(head, dict(type='LoadClip', cache=path))(source.dataset.get_data_info(9))
     assert 'source_view' not in results
     assert results['img'][0].shape == (120, 160, 3)
@@ -290,12 +290,6 @@ def test_pipeline_without_clip_affine_is_refused(data):
     pipeline[-3] = dict(type='TopdownAffine', input_size=(192, 256))
     with pytest.raises(ValueError, match='no ClipAffine'):
         cutter_of(data, 'train')
-
-
-def test_random_stride_cannot_be_cached(data):
-    data.train_dataloader.dataset.pipeline[0]['stride'] = (1, 3)
-    with pytest.raises(ValueError, match='fixed one'):
-        clip_sources(data, 'train', cutter_of(data, 'train'))
 
 
 def _fill_and_die(cfg, path):

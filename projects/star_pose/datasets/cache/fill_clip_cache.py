@@ -48,19 +48,11 @@ class ClipSource(Dataset):
         transforms: The transforms before ``LoadClip``, with ``SampleClipFrames`` among them.
         load: The ``LoadClip``; its own cache is not used.
         cutter: How to cut.
-
-    Raises:
-        ValueError: The frames are drawn at random, so that no two fetches are the same clip.
     """
 
     def __init__(
         self, dataset: BaseDataset, transforms: list, load: LoadClip, cutter: PersonCutter
     ) -> None:
-        for transform in transforms:
-            if isinstance(transform, SampleClipFrames) and len(set(transform.stride)) > 1:
-                raise ValueError(
-                    f'{transform} draws its stride in every fetch: a cache needs a fixed one'
-                )
         self.dataset = dataset
         self.head = Compose(transforms)
         load.cache, load.to_float32 = None, False

@@ -15,7 +15,6 @@ from ..cache.clip_cache import ClipCache
 from ..cache.person_clip import clip_key
 from ..errors import FrameSizeError
 from ..frames.clip_reader import ClipReader, ClipReadError
-from .degradations import fetch_rng
 
 __all__ = ['LoadClip', 'PackClipInputs', 'SampleClipFrames']
 
@@ -46,8 +45,6 @@ class SampleClipFrames(BaseTransform):
 
     Args:
         num_frames: T, at least 1.
-        stride: Distance between the frames of the clip, in frames of the video; a pair is a range
-            (both ends included) from which one stride is drawn in every fetch, for the whole clip.
         target: ``'centre'``: the target is at position ``T // 2``. ``'last'``: causal, the clip
             ends with the target.
 
@@ -55,17 +52,12 @@ class SampleClipFrames(BaseTransform):
         ValueError: An argument is out of range, or ``frame_index`` is outside the video.
     """
 
-    def __init__(
-        self, num_frames: int = 5, stride: int | tuple[int, int] = 1, target: str = 'centre'
-    ) -> None:
+    def __init__(self, num_frames: int = 5, target: str = 'centre') -> None:
         if num_frames < 1:
             raise ValueError(f'num_frames must be at least 1, got {num_frames}')
         if target not in ('centre', 'last'):
             raise ValueError(f"target must be 'centre' or 'last', got {target!r}")
         self.num_frames = num_frames
-        self.stride = (stride, stride) if isinstance(stride, int) else tuple(stride)
-        if len(self.stride) != 2 or not 1 <= self.stride[0] <= self.stride[1]:
-            raise ValueError(f'stride must be >= 1 or an ascending pair of such, got {stride}')
         self.target = target
         self.target_idx = num_frames // 2 if target == 'centre' else num_frames - 1
 
@@ -81,19 +73,14 @@ class SampleClipFrames(BaseTransform):
                 f'frame_index {index} of {results["img_path"]} is outside its video of '
                 f'{len(frames)} frames'
             )
-        low, high = self.stride
-        stride = low if low == high else int(fetch_rng().integers(low, high + 1))
-        offsets = (stride * (t - self.target_idx) for t in range(self.num_frames))
+        offsets = (t - self.target_idx for t in range(self.num_frames))
         last = len(frames) - 1
         results['frame_paths'] = [frames[min(max(index + o, 0), last)] for o in offsets]
         results['nframes'] = results.get('nframes', len(frames))
         return results
 
     def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(num_frames={self.num_frames}, stride={self.stride}, '
-            f'target={self.target!r})'
-        )
+        return f'{type(self).__name__}(num_frames={self.num_frames}, target={self.target!r})'
 
 
 @TRANSFORMS.register_module()
