@@ -8,6 +8,7 @@ from . import codecs, datasets, engine, evaluation, models, tracking, visualizat
 from .version import __version__  # noqa: E402
 
 __all__ = [
+    'VideoPose',
     '__version__',
     'codecs',
     'datasets',
@@ -17,3 +18,12 @@ __all__ = [
     'tracking',
     'visualization',
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what only videos need when it is asked for: it costs a second."""
+    if name == 'VideoPose':
+        from .apis.video_pose import VideoPose
+
+        return VideoPose
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

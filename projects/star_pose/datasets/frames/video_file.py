@@ -8,12 +8,13 @@ import itertools
 import logging
 import os
 import zlib
+from collections.abc import Iterator
 
 import av
 import numpy as np
 from mmengine.logging import print_log
 
-__all__ = ['MAX_PIXELS', 'VideoFile']
+__all__ = ['MAX_PIXELS', 'StreamedFrame', 'VideoFile', 'stream_film']
 
 MAX_PIXELS = 180_000_000  # of one frame; a damaged header can ask for any amount of memory
 _REORDER = 64  # more frames than any decoder holds back
@@ -161,6 +162,61 @@ class VideoFile:
 
     def _agrees(self, frame: av.VideoFrame | None, index: int) -> bool:
         return frame is not None and _checksum(frame) == self._index.checksums[index]
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamedFrame:
+    """A frame of a file that is decoded once, in order.
+
+    Attributes:
+        index: Its number, from 0; as in :class:`VideoFile` up to the first fault.
+        time: Seconds after the first frame.
+        image: (H, W, 3) uint8 BGR; None where nothing can be decoded.
+        fault: Why, where there is no image.
+    """
+
+    index: int
+    time: float
+    image: np.ndarray | None
+    fault: str = ''
+
+
+def stream_film(path: str) -> Iterator[StreamedFrame]:
+    """Decode a file once from its start, whatever is damaged in it.
+
+    Unlike :class:`VideoFile` it needs no second pass, keeps no index and goes on behind damage: a
+    packet that cannot be decoded counts as one frame.
+
+    Args:
+        path: As of :class:`VideoFile`.
+
+    Yields:
+        The frames.
+
+    Raises:
+        ValueError: It holds no film that can be decoded.
+    """
+    container, stream = _open_film(path)
+    with container:
+        rate = stream.average_rate or stream.guessed_rate or 25
+        index, first, latest, turn = 0, None, -1.0, (False, False, False)
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError as error:
+                yield StreamedFrame(index, float(index / rate), None, f'frame {index}: {error}')
+                index += 1
+                continue
+            for frame in frames:
+                turn = (_read_turn(frame) or turn) if index == 0 else turn
+                time = None if frame.pts is None else float(frame.pts * stream.time_base)
+                first = time if first is None else first
+                ascends = time is not None and time - first > latest
+                latest = time - first if ascends else max(float(index / rate), latest)
+                image = _apply_turn(frame.to_ndarray(format='bgr24'), turn)
+                yield StreamedFrame(index, latest, image)
+                index += 1
+        _warn_if_cut(path, stream, index)
 
 
 def _open_film(path: str) -> tuple[av.container.InputContainer, av.VideoStream]:

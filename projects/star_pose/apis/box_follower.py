@@ -1,0 +1,147 @@
+"""Boxes of people in every frame, where a detector or a file speaks of some frames only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from ..tracking.pose_similarity import box_iou
+
+__all__ = ['BoxFollower']
+
+_MOMENTUM = 0.5  # share of the old velocity that is kept
+_BELIEVED = 0.5  # share of the first score below which a pose that nobody confirms is none
+_SAME_PERSON = 0.6  # share of overlap from which an old box is a new one's person seen twice
+
+
+@dataclass
+class _Person:
+    """Someone who is followed.
+
+    Attributes:
+        box: (4,) as last given.
+        score: Of that box.
+        frame: When it was given.
+        missed: How often in a row a frame that spoke did not mention the person.
+        first, last: (K, 2) poses: the first since the box was given, and the latest.
+        seen: (K,) bool, the joints that speak for the body.
+        velocity: (2,) of the body, pixels a frame.
+        trust: Mean score of those joints in the first pose, and in the latest.
+    """
+
+    box: np.ndarray
+    score: float
+    frame: int
+    missed: int = 0
+    first: np.ndarray | None = None
+    last: np.ndarray | None = None
+    seen: np.ndarray | None = None
+    velocity: np.ndarray | None = None
+    trust: tuple[float, float] = (0.0, 0.0)
+
+    def expected(self) -> np.ndarray:
+        """The box moved as the joints have moved since, and as they moved last."""
+        if self.first is None:
+            return self.box
+        shift = np.median((self.last - self.first)[self.seen], axis=0) + self.velocity
+        # Nobody gets further than the own height within a few frames: that is a pose gone wrong
+        reach = (self.box[2:] - self.box[:2]).max()
+        return self.box + np.tile(np.clip(shift, -reach, reach), 2)
+
+    def learn(self, pose: np.ndarray, scores: np.ndarray) -> None:
+        """Take the pose of the next frame."""
+        self.seen = scores >= np.median(scores)  # the surer half
+        score = float(scores[self.seen].mean())
+        self.trust = (score if self.first is None else self.trust[0], score)
+        if self.last is None:
+            self.velocity = np.zeros(2)
+        else:
+            moved = np.median((pose - self.last)[self.seen], axis=0)
+            before = moved if self.velocity is None else self.velocity
+            self.velocity = _MOMENTUM * before + (1 - _MOMENTUM) * moved
+        self.first = pose if self.first is None else self.first
+        self.last = pose
+
+
+class BoxFollower:
+    """Carries people from one frame that has boxes to the next.
+
+    Between two such frames a box moves by what the median of its joints has moved since the box
+    was given, so that errors do not add up, and its size stays.
+
+    Args:
+        patience: Frames with boxes that may leave a person out before he is given up: 0 for boxes
+            that are the truth, 1 or more for those of a detector, which misses people.
+        horizon: Frames without any boxes after which everybody is given up.
+        match_thr: Lowest IoU of an expected box and a new one of the same person.
+    """
+
+    def __init__(self, patience: int = 1, horizon: int = 30, match_thr: float = 0.1):
+        self.patience, self.horizon, self.match_thr = patience, horizon, match_thr
+        self._people: list[_Person] = []
+
+    def locate(
+        self, frame: int, size: tuple[int, int], found: tuple[np.ndarray, np.ndarray] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes of a frame.
+
+        Args:
+            frame: Its number, larger than at the last call.
+            size: (w, h) of the frame; who has left it is not followed.
+            found: Boxes (N, 4) and scores (N,) that were given for it; None where nobody looked.
+
+        Returns:
+            Boxes (P, 4) and scores (P,). :meth:`learn` wants the poses in this order.
+        """
+        before = [
+            person
+            for person in self._people
+            if frame - person.frame <= self.horizon and _inside(person.expected(), size)
+        ]
+        if found is None:
+            self._people = before
+            boxes = [person.expected() for person in before]
+        else:
+            new = [_Person(box, float(score), frame) for box, score in zip(*found, strict=True)]
+            missed = self._compare(before, new)
+            self._people = new + missed
+            boxes = [p.box for p in new] + [p.expected() for p in missed]
+        scores = np.array([person.score for person in self._people])
+        return np.array(boxes, np.float64).reshape(-1, 4), scores
+
+    def learn(self, keypoints: np.ndarray, scores: np.ndarray) -> None:
+        """Take the poses that were found in the boxes of :meth:`locate`.
+
+        Args:
+            keypoints: (P, K, 2) pixels.
+            scores: (P, K).
+        """
+        for person, pose, score in zip(self._people, keypoints, scores, strict=True):
+            person.learn(pose, score)
+
+    def _compare(self, before: list[_Person], new: list[_Person]) -> list[_Person]:
+        """Pass on how people move; return those who are not mentioned and may still be there."""
+        if not before:
+            return []
+        gone = set(range(len(before)))
+        if new:
+            expected = np.stack([person.expected() for person in before])
+            overlap = box_iou(expected, np.stack([person.box for person in new]))  # (P, N)
+            for row, column in zip(*linear_sum_assignment(-overlap), strict=True):
+                if overlap[row, column] >= self.match_thr:
+                    new[column].last, new[column].velocity = before[row].last, before[row].velocity
+                    gone.discard(row)
+            gone -= {row for row in gone if overlap[row].max() >= _SAME_PERSON}
+        kept = []
+        for person in (before[row] for row in sorted(gone)):
+            person.missed += 1
+            believed = person.trust[1] >= _BELIEVED * person.trust[0]
+            if person.missed <= self.patience and believed:
+                kept.append(person)
+        return kept
+
+
+def _inside(box: np.ndarray, size: tuple[int, int]) -> bool:
+    """Whether the middle of a box lies in the frame."""
+    middle = (box[:2] + box[2:]) / 2
+    return bool(((middle >= 0) & (middle <= size)).all())

@@ -1,0 +1,50 @@
+"""Models that ship with their weights, by name."""
+
+import difflib
+import os.path as osp
+
+import yaml
+
+from ..datasets.errors import DataNotFoundError
+
+__all__ = ['BEST_MODEL', 'find_model', 'shipped_models']
+
+BEST_MODEL = 'movenet-thunder'
+_PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
+_CONFIGS = osp.join(_PACKAGE, '.mim', 'configs')  # links in a checkout, files when installed
+
+
+def shipped_models() -> dict[str, tuple[str, str]]:
+    """From the name of a model to its config and its weights.
+
+    They are those of ``configs/metafile.yml`` that name weights; ``Alias`` is the short name.
+    """
+    with open(osp.join(_CONFIGS, 'metafile.yml'), encoding='utf-8') as file:
+        models = yaml.safe_load(file)['Models']
+    found = {}
+    for model in models:
+        if 'Weights' in model:
+            config = osp.join(_CONFIGS, osp.relpath(model['Config'], 'configs'))
+            weights = osp.join(_PACKAGE, 'weights', osp.basename(model['Weights']))
+            found[model.get('Alias', model['Name'])] = config, weights
+    return found
+
+
+def find_model(name: str) -> tuple[str, str | None]:
+    """Config and weights of a name.
+
+    Args:
+        name: Of a shipped model, or the path of a config, which has no weights.
+
+    Raises:
+        DataNotFoundError: If there is neither such a model nor such a file.
+    """
+    models = shipped_models()
+    if name in models:
+        return models[name]
+    if osp.isfile(name):
+        return name, None
+    close = difflib.get_close_matches(name, models, n=1)
+    hint = (f'did you mean {close[0]}?',) if close else ()
+    remedies = (*hint, f'shipped are {", ".join(models)}', 'or give a config and a checkpoint')
+    raise DataNotFoundError.describe('model', name, remedies=remedies)
