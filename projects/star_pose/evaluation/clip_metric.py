@@ -114,11 +114,15 @@ def label_boxes(sample: dict) -> np.ndarray:
     """Return the labels' own boxes x1 y1 x2 y2 of a data sample, (n, 4).
 
     ``gt_instances.bboxes`` may have been enlarged for the crop; the label says how large the person
-    is. It is read only where there is none.
+    is, clipped to the image as MMPose clips it. Without a label it is the sample's box.
     """
     labels = sample.get('raw_ann_info')
     labels = [labels] if isinstance(labels, dict) else labels
     if labels and all(label.get('bbox') is not None for label in labels):
         boxes = np.array([label['bbox'] for label in labels], np.float64)
-        return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-    return np.asarray(sample['gt_instances']['bboxes'], np.float64)
+        corners = np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)  # (n, 2, 2)
+        if 'ori_shape' in sample:
+            height, width = sample['ori_shape'][:2]
+            corners = corners.clip(0, [width - 1, height - 1])
+        return corners.reshape(-1, 4)
+    return np.asarray(sample.get('gt_instances', {}).get('bboxes', np.zeros((0, 4))), np.float64)

@@ -6,6 +6,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
+from ..posetrack.tables import frame_place, track_number
 from .clip_metric import ClipMetric
 
 __all__ = ['JitterMetric']
@@ -24,9 +25,9 @@ class JitterMetric(ClipMetric):
     - ``accel``: mean length of the predicted acceleration, over all joints; needs no label.
     - ``accel_gt``: the same of the ground truth, over the joints of ``accel_error``.
 
-    Only three *consecutive* frames of one track count: ``frame_id`` f-1, f and f+1 of the same
-    ``vid_id`` and ``track_id``. The sparse labels around the dense part of a PoseTrack sequence
-    are therefore left out, and the number of triples is logged.
+    Only three *consecutive* frames of one track count: of the same video and ``track_id``, and
+    numbered f-1, f and f+1 in the images' names (``frame_place``). The sparse labels around the
+    dense part of a PoseTrack sequence are therefore left out, and the number of triples is logged.
 
     "Learning 3D human dynamics from video", CVPR 2019, uses this error on 3-D joints.
 
@@ -40,9 +41,8 @@ class JitterMetric(ClipMetric):
         """Pose and label of one person in one frame.
 
         Args:
-            sample: Output of the model, with ``vid_id``, ``track_id``, ``frame_id`` and
-                ``pred_instances``; ``gt_instances.keypoints`` and ``keypoints_visible`` where
-                there is ground truth.
+            sample: Output of the model, with ``img_path``, ``track_id`` and ``pred_instances``;
+                ``gt_instances.keypoints`` and ``keypoints_visible`` where there is ground truth.
 
         Returns:
             (video, track, frame), predicted joints (K, 2), true joints (K, 2); NaN for joints
@@ -51,10 +51,11 @@ class JitterMetric(ClipMetric):
         Raises:
             ValueError: If the sample does not say which track and frame it belongs to.
         """
-        missing = [key for key in ('vid_id', 'track_id', 'frame_id') if sample.get(key) is None]
-        if missing:
+        video, frame = frame_place(str(sample.get('img_path', '')))
+        if frame is None or sample.get('track_id') is None:
+            missing = 'track_id' if frame is not None else "frame number in its image's name"
             raise ValueError(
-                f'{sample.get("img_path")}: the sample has no {", ".join(missing)}; JitterMetric '
+                f'{sample.get("img_path")}: the sample has no {missing}; JitterMetric '
                 'follows tracks, so it needs a data set of labelled tracks and PackClipInputs'
             )
         gt = sample.get('gt_instances', {})
@@ -63,8 +64,7 @@ class JitterMetric(ClipMetric):
         if 'keypoints' in gt:
             labelled = np.asarray(gt['keypoints_visible']).reshape(len(truth), -1)[:, 0] > 0
             truth[labelled] = np.asarray(gt['keypoints'])[0][labelled]
-        key = (str(sample['vid_id']), int(sample['track_id']), int(sample['frame_id']))
-        return key, predicted, truth
+        return (video, track_number(sample['track_id']), frame), predicted, truth
 
     def summarise(self, measures: list[tuple]) -> dict[str, float]:
         """Average the accelerations of all tracks.

@@ -1,5 +1,6 @@
 """PoseTrack AP and MOTA as a metric of MMPose."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from ..posetrack.tables import (
     repeated_tracks,
 )
 from ..posetrack.write_submission import write_submission
-from .clip_metric import ClipMetric, to_numpy
+from .clip_metric import ClipMetric, label_boxes, to_numpy
 
 __all__ = ['PoseTrackMetric']
 
@@ -147,6 +148,8 @@ class PoseTrackMetric(ClipMetric):
             source = truth if key not in predictions and key != 'track_ids' else predictions
             given = key in source and len(source[key]) == num
             record[key] = to_numpy(source[key]) if given else neutral
+        if 'raw_ann_info' in sample and len(boxes := label_boxes(sample)) == num:
+            record['bboxes'] = boxes  # the model's are those of the crop, which may be larger
         if self.ann_file is None and not self.format_only:
             labels = require(sample, 'raw_ann_info', 'detected boxes need ann_file in the metric')
             labels = [ann for ann in (labels if isinstance(labels, list) else [labels]) if ann]
@@ -320,7 +323,8 @@ class PoseTrackMetric(ClipMetric):
         text = ['PoseTrack', summary_table(result), latex_row(result)]
         text += [video_table(result)] if self.per_video else []
         text.append(describe(result.counts, result.provenance))
-        MMLogger.get_current_instance().info('\n'.join(text))
+        level = logging.WARNING if result.counts['joints_unseen'] else logging.INFO
+        MMLogger.get_current_instance().log(level, '\n'.join(text))
 
 
 def problem(record: dict, what: str) -> Problem:

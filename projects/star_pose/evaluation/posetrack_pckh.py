@@ -64,7 +64,7 @@ class PoseTrackPCKh(ClipMetric):
         names = (self.dataset_meta or {}).get('keypoint_id2name')
         columns = joint_columns([names[i] for i in range(len(names))] if names else KEYPOINTS)
         truth = np.asarray(labels[0]['keypoints'], np.float64).reshape(-1, 3)[columns]
-        present = (truth != 0).any(axis=1)
+        present = truth[:, 2] > 0  # as in training: a joint that is not visible has no label
         with np.errstate(divide='ignore', invalid='ignore'):
             lengths = np.linalg.norm(points[0, columns] - truth[:, :2], axis=1)  # (15,)
             lengths /= head_size(labels[0].get('bbox_head'))

@@ -195,28 +195,15 @@ def image_to_crop(keypoints: np.ndarray, metainfo: dict) -> np.ndarray:
 
 
 def luma(image: np.ndarray) -> np.ndarray:
-    """The Y channel of BT.601 in [16, 235], which super-resolution papers report.
-
-    Args:
-        image: (H, W, 3) RGB in [0, 255].
-
-    Returns:
-        (H, W, 1) float32; mmcv's conversion, not rounded.
-    """
+    """The Y channel of BT.601 in [16, 235], not rounded: (H, W, 3) RGB in [0, 255] -> (H, W, 1)."""
     y = mmcv.rgb2ycbcr((image / 255).astype(np.float32), y_only=True)
     return y[..., None] * np.float32(255)
 
 
 def psnr(image: np.ndarray, reference: np.ndarray, region: np.ndarray) -> float:
-    """Peak signal-to-noise ratio over a region.
+    """Peak signal-to-noise ratio in dB of (H, W, C) images in [0, 255] over a (H, W) region.
 
-    Args:
-        image: (H, W, C) in [0, 255].
-        reference: Of the same shape.
-        region: (H, W) bool.
-
-    Returns:
-        dB, 100 for equal images; NaN for an empty region.
+    It is 100 for equal images and NaN for an empty region.
     """
     if not region.any():
         return float('nan')
@@ -256,14 +243,7 @@ def ssim_map(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def ssim_region(valid: np.ndarray) -> np.ndarray:
-    """The pixels whose SSIM window lies wholly inside the image and its valid part.
-
-    Args:
-        valid: (H, W) bool.
-
-    Returns:
-        (H, W) bool.
-    """
+    """The pixels whose SSIM window lies wholly inside the image and its valid part, (H, W)."""
     size = 2 * _SSIM_RADIUS + 1
     kernel = np.ones((size, size), np.uint8)
     inside = cv2.erode(

@@ -179,6 +179,7 @@ def count_evaluated(frames: FrameTable, matching: Matching) -> dict[str, int]:
         'persons_without_head_box': frames.persons_without_head,
         'predictions': len(matching.predicted),
         'tied_scores': int(tied_scores(matching).sum()),
+        'joints_unseen': int((matching.truth_present & (matching.truth.flags == 0)).sum()),
     }
 
 
@@ -306,5 +307,10 @@ def describe(counts: Mapping[str, int], provenance: Mapping) -> str:
         text += (
             f'\n{counts["tied_scores"]} scores are shared by true and false positives: '
             'AP depends on the order of videos'
+        )
+    if counts['joints_unseen']:
+        text += (
+            f'\nwarning: {counts["joints_unseen"]} labelled joints are marked as not visible (0) '
+            'and have coordinates: poseval counts them as labelled, training does not'
         )
     return text

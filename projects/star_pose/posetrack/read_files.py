@@ -42,8 +42,8 @@ def load_documents(path: str | Path, order: str = 'folder') -> list[tuple[str, d
 
     Raises:
         FileNotFoundError: When there is no such path, or a folder without json files.
-        ValueError: When a file is not json, or ``order`` is unknown.
-        PoseTrackError: When a file's structure is not that of labels or predictions.
+        ValueError: When ``order`` is unknown.
+        PoseTrackError: When a file is not json, or not built as labels or predictions are.
     """
     if order not in ORDERS:
         raise ValueError(f'order={order!r} is unknown: use one of {ORDERS}')
@@ -59,8 +59,9 @@ def load_documents(path: str | Path, order: str = 'folder') -> list[tuple[str, d
         try:
             content = json.loads(file.read_bytes())
         except (ValueError, RecursionError) as error:
-            raise ValueError(f'{file} is not a json file: {error}') from error
-        if isinstance(content, dict) and isinstance(content.get('annolist'), list):
+            what = f'{file} is not a json file: {error}'
+            raise PoseTrackError([Problem(file.stem, what)]) from error
+        if isinstance(content, dict) and 'annolist' in content:
             content = annolist_to_document(content, file.name)
         if fault := structure_fault(content):
             raise PoseTrackError([Problem(file.stem, f'{fault} ({file})')])
@@ -94,26 +95,21 @@ def structure_fault(document) -> str:
     return ''
 
 
-def category_columns(document: dict) -> tuple[np.ndarray, int]:
+def category_columns(name: str, document: dict) -> tuple[np.ndarray, int]:
     """Return where the 15 joints stand in a file's keypoints, and how many keypoints there are."""
     categories = document.get('categories') or [{}]
     names = categories[0].get('keypoints') or KEYPOINTS
-    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f'"keypoints" of the category is no list of names: {str(names)[:80]}')
-    return joint_columns(names), len(names)
+    if not isinstance(names, (list, tuple)) or not all(isinstance(one, str) for one in names):
+        what = f'"keypoints" of the category is no list of names: {str(names)[:80]}'
+        raise PoseTrackError([Problem(name, what)])
+    try:
+        return joint_columns(names), len(names)
+    except ValueError as error:
+        raise PoseTrackError([Problem(name, str(error))]) from error
 
 
 def keypoint_array(annotations: list[dict], columns: np.ndarray, number: int) -> np.ndarray:
-    """Stack the keypoints of persons that have a full list of them.
-
-    Args:
-        annotations: P persons, each with ``keypoints`` of length 3 * number.
-        columns: Where the 15 joints stand, (15,).
-        number: Keypoints of the file, K.
-
-    Returns:
-        x, y and flag of the 15 joints, (P, 15, 3) float64.
-    """
+    """Stack x, y and flag of the 15 joints of P persons of ``number`` keypoints, (P, 15, 3)."""
     stacked = np.array([ann['keypoints'] for ann in annotations], dtype=np.float64)
     return stacked.reshape(-1, number, 3)[:, columns]  # (P, 3K) -> (P, 15, 3)
 
@@ -155,6 +151,8 @@ def annolist_to_document(content: dict, file: str) -> dict:
         PoseTrackError: An entry cannot be read, or its image's name has no number.
     """
     images, annotations = [], []
+    if not isinstance(content['annolist'], list):
+        raise PoseTrackError([Problem(file, '"annolist" is no list')])
     for place, frame in enumerate(content['annolist']):
         try:
             image = convert_image(frame)
@@ -162,7 +160,7 @@ def annolist_to_document(content: dict, file: str) -> dict:
                 convert_person(rect, image['id'], i)
                 for i, rect in enumerate(frame.get('annorect') or [])
             ]
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             what = f'entry {place} of "annolist" cannot be read ({type(error).__name__}: {error})'
             raise PoseTrackError([Problem(file, what)]) from error
         images.append(image)

@@ -36,14 +36,7 @@ STYLES = {8: 'PoseTrack17 (8 digits)', 6: 'PoseTrack18/21 (6 digits)'}
 
 
 def head_size(box: Sequence[float] | None) -> float:
-    """Return 60 % of a head box's diagonal, the unit of PCKh.
-
-    Args:
-        box: Head box (x, y, w, h) in pixels, or None.
-
-    Returns:
-        The length in pixels, NaN without a box.
-    """
+    """Return 60 % of the diagonal of a head box (x, y, w, h), the unit of PCKh; NaN without one."""
     if not isinstance(box, (list, tuple, np.ndarray)) or len(box) != 4 or not all_finite(box):
         return math.nan
     x, y, width, height = map(float, box)
@@ -153,11 +146,7 @@ def parse_ground_truth(
 def name_videos(keys: list[str]) -> list[str]:
     """Name videos by folder or file, with as much of the path as tells them apart.
 
-    Args:
-        keys: What ``frame_place`` calls the videos, all different.
-
-    Returns:
-        Names that can be those of files, all different.
+    ``keys`` is what ``frame_place`` calls them; the names can be those of files.
     """
 
     def name(key: str, depth: int) -> str:
@@ -177,12 +166,7 @@ def name_videos(keys: list[str]) -> list[str]:
 
 
 def frame_times(video: np.ndarray, numbers: list[int]) -> np.ndarray:
-    """Return the position of each frame in its video; a numbering may have a step.
-
-    Args:
-        video: Video of each frame, ascending, (F,).
-        numbers: Number of each frame, ascending in a video, F of them.
-    """
+    """Return the position of each frame in its video, (F,); a numbering may have a step."""
     times = np.zeros(len(numbers), dtype=np.int64)
     for rows in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(video)) + 1):
         offsets = [numbers[row] - numbers[rows[0]] for row in rows]
@@ -216,7 +200,7 @@ def parse_persons(
     place, kept, heads, tracks, headless = [], [], [], [], []
     points, problems = [np.zeros((0, 15, 3))], []
     for name, document in documents:
-        columns, number = category_columns(document)
+        columns, number = category_columns(name, document)
         persons = []
         for ann in document.get('annotations') or []:
             row = owners.get((name, ann['image_id']))

@@ -78,7 +78,7 @@ def parse_predictions(
         if not merged and not videos:
             continue  # told by missing_videos
         found = find_images(name, document, videos, finder, problems)
-        columns, number = category_columns(document)
+        columns, number = category_columns(name, document)
         persons = []
         for ann in document.get('annotations') or []:
             image_id = ann['image_id']
@@ -87,7 +87,7 @@ def parse_predictions(
                 row, fault = found.get(image_id, unlisted)
             else:
                 row, fault = finder.find(videos, image_id)
-            if row is None:
+            if fault:
                 if image_id not in found:  # else told by find_images
                     problems.append(Problem(name, fault, str(image_id), label(ann)))
                 continue
@@ -120,10 +120,7 @@ def parse_predictions(
 def read_person(ann: dict, number: int, scored: bool) -> dict[str, list]:
     """Return a prediction's ``keypoints`` and ``scores`` (None where there is none).
 
-    Args:
-        ann: The person, as the file has it.
-        number: Keypoints of the file.
-        scored: Whether the third values of the keypoints are the scores.
+    ``scored`` tells that the third values of the keypoints are the scores.
 
     Raises:
         ValueError: When one of them has another length, or holds what is no number.
@@ -140,9 +137,15 @@ def read_person(ann: dict, number: int, scored: bool) -> dict[str, list]:
         keypoints = [1.0 if i % 3 == 2 else value for i, value in enumerate(keypoints)]
     if len(scores) != number and keypoints:
         raise ValueError(f'{len(scores)} "scores" for {number} keypoints')
-    if not all(score is None or isinstance(score, (int, float)) for score in scores):
+    known = (score is None or isinstance(score, float) or is_small(score) for score in scores)
+    if not all(known):
         raise ValueError('a score is no number')
     return {'keypoints': keypoints, 'scores': scores}
+
+
+def is_small(value) -> bool:
+    """Tell whether a value is a whole number that a float holds."""
+    return isinstance(value, int) and abs(value) < 2**63
 
 
 def find_images(
@@ -165,7 +168,8 @@ def find_images(
         shown = file_name or str(image['id'])
         row, fault = finder.find(videos, image['id'], file_name)
         if found.setdefault(image['id'], (row, fault)) != (row, fault):
-            row, fault = None, f'image id {image["id"]} stands for another frame too'
+            fault = f'image id {image["id"]} stands for another frame too'
+            found[image['id']] = row, fault
         styles = [frame_style(path) for path in (file_name, *frames.names[:1])]
         if None not in styles and len(set(styles)) == 2:
             fault = f'mixed label versions: named as in {styles[0]}, ground truth as in {styles[1]}'
@@ -204,13 +208,7 @@ def check_persons(
     tracking: bool = False,
     allow_missing_scores: bool = False,
 ) -> list[Problem]:
-    """Find what makes predictions impossible to evaluate.
-
-    Args:
-        frames: Frames of the ground truth.
-        persons: Predicted persons.
-        tracking: Whether every person needs a track id.
-        allow_missing_scores: Whether a joint may lack its score.
+    """Find what makes predictions impossible to evaluate, with the options of ``read_predictions``.
 
     Returns:
         A problem for each person with a joint without score, or a missing or repeated track.

@@ -19,15 +19,7 @@ MARGIN = 0.25  # of the person's size, around it
 
 
 def plot_curves(result: PoseTrackResult, folder: str | Path) -> list[Path]:
-    """Plot precision over recall, one picture for each column of joints.
-
-    Args:
-        result: An evaluation.
-        folder: Where to write; made when it is not there.
-
-    Returns:
-        The PNG files.
-    """
+    """Plot precision over recall, one PNG file for each column of joints; return the files."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -76,15 +68,10 @@ class WorstCase:
 
 
 def find_worst(result: PoseTrackResult, number: int) -> list[WorstCase]:
-    """Rank labelled persons by the joints they lack.
+    """Return the ``number`` labelled persons with the largest share of missed joints.
 
-    Args:
-        result: An evaluation.
-        number: How many persons to return.
-
-    Returns:
-        The persons with the largest share of missed joints; among equals those with more joints,
-        then those with the larger error. Persons whose every joint was hit are not in it.
+    Among equals those with more joints come first, then those with the larger error. Persons whose
+    every joint was hit are not among them.
     """
     matching = result.matching
     predicted = np.full(len(matching.truth), -1)
@@ -115,9 +102,9 @@ def save_worst(
     Args:
         result: An evaluation.
         number: How many persons to draw.
-        folder: Where to write; made when it is not there.
-        images: Folder that the annotations' file names start in; a grey ground when not given or
-            when the frame is not there.
+        folder: Where to write.
+        images: Folder that the annotations' file names start in; else, or where a frame is not
+            there, the ground is grey.
 
     Returns:
         One line a person: file, place, joints found.

@@ -138,16 +138,10 @@ def select(
 def pairs_within_frames(
     truth_frame: np.ndarray, predicted_frame: np.ndarray, num_frames: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """List every pair of a labelled and a predicted person in the same frame.
+    """List every pair of a labelled and a predicted person in the same frame, by their rows.
 
-    Args:
-        truth_frame: Frame of each labelled person, ascending, (G,).
-        predicted_frame: Frame of each predicted person, ascending, (P,).
-        num_frames: Number of frames.
-
-    Returns:
-        Rows of the labelled and of the predicted persons, (Q,) each, ordered by prediction and
-        then by labelled person.
+    Frames are ascending, (G,) and (P,); pairs, (Q,) each, are ordered by prediction and then by
+    labelled person.
     """
     starts = np.searchsorted(truth_frame, np.arange(num_frames + 1))
     counts = np.diff(starts)[predicted_frame]  # labelled persons that each prediction meets
@@ -157,15 +151,9 @@ def pairs_within_frames(
 
 
 def assign(share: np.ndarray, pair_truth: np.ndarray, pair_predicted: np.ndarray) -> np.ndarray:
-    """Choose the pairs of the assignment, each person at most once.
+    """Return indices of the pairs of the assignment, each person at most once.
 
-    Args:
-        share: Hits of each pair over the labelled joints of its labelled person, (Q,).
-        pair_truth: Labelled person of each pair, (Q,).
-        pair_predicted: Predicted person of each pair, (Q,).
-
-    Returns:
-        Indices of the chosen pairs.
+    ``share`` is the hits of each pair over the labelled joints of its labelled person, (Q,).
     """
     pairs = np.arange(len(share))
     # A stable sort leaves the first of equal pairs in front.
@@ -246,14 +234,9 @@ def average_precision(precision: np.ndarray, recall: np.ndarray) -> float:
 
 
 def joint_ap(matching: Matching, in_frames: np.ndarray | None = None) -> AveragePrecision:
-    """Compute AP, precision and recall of every joint.
+    """Compute AP, precision and recall of every joint; 0 for one that is never predicted.
 
-    Args:
-        matching: Assigned predictions.
-        in_frames: Mask of the frames to count, (F,); all evaluated frames when not given.
-
-    Returns:
-        The three values a joint; 0 for a joint that is never predicted.
+    ``in_frames`` is a mask of the frames to count, (F,): all evaluated ones when not given.
     """
     predicted, present = matching.predicted, matching.predicted_present
     labelled = matching.truth_present

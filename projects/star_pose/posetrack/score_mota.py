@@ -150,16 +150,13 @@ class History:
 def match_frame(
     objects: list[int], hypotheses: list[int], distances: list[float], matched: dict[int, int]
 ) -> list[int]:
-    """Choose the pairs of one frame and joint.
+    """Return indices of the chosen pairs of one frame and joint.
 
     Args:
         objects: Track of the labelled person of each pair within reach, in their order, (n,).
         hypotheses: Track of the predicted person of each pair, (n,).
         distances: Distance of each pair in head sizes, (n,).
         matched: The hypothesis each object was last matched with.
-
-    Returns:
-        Indices of the chosen pairs.
     """
     number = len(objects)
     if number == 1 or (len(set(objects)) == number and len(set(hypotheses)) == number):

@@ -1,6 +1,5 @@
 """Frames and persons of PoseTrack as columns: what all parts of the evaluation exchange."""
 
-import math
 import posixpath
 import re
 from collections.abc import Sequence
@@ -165,16 +164,7 @@ class PoseTable:
 
     @classmethod
     def from_columns(cls, frame: Sequence[int], points: np.ndarray, **columns) -> 'PoseTable':
-        """Build a table and sort it stably by frame.
-
-        Args:
-            frame: Row of each person's frame, (P,).
-            points: Joint positions in pixels, (P, 15, 2).
-            **columns: Other columns; neutral values stand for those that are not given.
-
-        Returns:
-            The table.
-        """
+        """Build a table, stably sorted by frame; columns that are not given get neutral values."""
         num = len(frame)
         neutral = {
             'flags': np.ones((num, 15)),
@@ -226,7 +216,7 @@ class FrameFinder:
             name: Path of the image; it decides, and of its folders as many must agree as both have.
 
         Returns:
-            The row, and ''; or None and what is wrong.
+            The row, None where there is not one; and what is wrong, '' where nothing is.
         """
 
         def inside(rows: list[int]) -> list[int]:
@@ -251,7 +241,8 @@ class FrameFinder:
             return None, what if rows else UNKNOWN_FRAME
         if same_id and rows[0] not in same_id:
             other = self.frames.names[same_id[0]]
-            return None, f'image id {image_id} contradicts the name {name!r}: it is that of {other}'
+            what = f'image id {image_id} contradicts the name {name!r}: it is that of {other}'
+            return rows[0], what
         return rows[0], ''
 
 
@@ -266,13 +257,7 @@ def common_end(path: list[str], other: list[str]) -> int:
 
 
 def joint_columns(names: Sequence[str]) -> np.ndarray:
-    """Find the evaluated joints among the keypoints of a file or a model.
-
-    Args:
-        names: The K keypoint names, in order.
-
-    Returns:
-        The index in ``names`` of each of the 15 joints of ``JOINTS``, (15,).
+    """Return the index of each of ``JOINTS`` among the K keypoint names of a file or model, (15,).
 
     Raises:
         ValueError: When a joint is missing.
@@ -295,9 +280,10 @@ def track_number(value) -> int:
     """
     if value is None:
         return NO_TRACK
-    known = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not known or not math.isfinite(value) or value != int(value) or abs(value) >= 2**63:
-        raise ValueError(f'track_id {value!r} is no whole number')
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    whole = value.is_integer() if isinstance(value, float) else whole
+    if not whole or abs(value) >= 2**63:
+        raise ValueError(f'track_id {value!r:.50} is no whole number')
     return int(value)
 
 

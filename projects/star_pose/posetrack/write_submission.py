@@ -25,7 +25,7 @@ def write_submission(frames: FrameTable, persons: PoseTable, folder: str | Path)
     Args:
         frames: Frames of the ground truth, or of the test set.
         persons: Predicted persons with joint scores.
-        folder: Where to write; made when it is not there.
+        folder: Where to write.
 
     Returns:
         The files.
