@@ -84,6 +84,25 @@ def test_boxes_at_and_over_the_border_can_be_cut(box):
     assert clip.images[0].shape == (height, width, 3)
 
 
+@pytest.mark.parametrize(
+    ('offset', 'inside'),
+    [
+        ((20, 11), (0, 0, 89, 79)),  # inside the frame on all sides
+        ((-4, 11), (4 / 1.5, 0, 89, 79)),  # over its left border: frame pixel 0 lies at 4 / 1.5
+        ((20, -5), (0, 5 / 1.25, 89, 79)),
+        ((100, 11), (0, 0, (199 - 100) / 1.5, 79)),  # over its right border, at frame pixel 199
+        ((20, 90), (0, 0, 89, (149 - 90) / 1.25)),
+        ((-4, -5), (4 / 1.5, 5 / 1.25, 89, 79)),
+    ],
+)
+def test_cut_shows_the_frame_up_to_the_border_that_comes_first(offset, inside):
+    to_frame = np.array([[1.5, 0, offset[0]], [0, 1.25, offset[1]]])
+    view = SourceView.of_cut((200, 150), (90, 80), to_frame)
+    np.testing.assert_allclose(view.inside, inside, atol=1e-9)
+    assert (view.frame_size, view.image_size) == ((200, 150), (90, 80))
+    assert SourceView.of_frame((150, 200, 3)).inside == (0, 0, 199, 149)
+
+
 @pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
 def test_flipped_view_maps_flipped_images_to_the_flipped_frame(direction):
     to_frame = np.array([[1.5, 0, 20.0], [0, 1.25, 11.0]])
