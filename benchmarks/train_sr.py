@@ -36,6 +36,7 @@ class SuperResolver(BaseModel):
     def __init__(self, model: dict) -> None:
         if model.backbone.type == 'SRCascadeBackbone':
             model.backbone.update(frozen=False, checkpoint=None)
+        model.head.pose_net.init_cfg = None  # it is not run
         whole = MODELS.build(model)
         super().__init__(whole.data_preprocessor)
         whole.init_weights()

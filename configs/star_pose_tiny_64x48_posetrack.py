@@ -13,12 +13,11 @@ num_keypoints = 17
 model = dict(
     backbone=dict(num_cnn_blocks=2),
     head=dict(
+        # From random weights there is no stem to be kept: the fused map takes its place.
+        handoff='feature',
         pose_net=dict(
+            init_cfg=None,
             backbone=dict(
-                # HRNet's own rule, a deviation of 0.001, is meant for a start from ImageNet.
-                init_cfg=[
-                    dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='relu'),
-                    dict(type='Constant', layer='BatchNorm2d', val=1)],
                 extra=dict(
                     stage1=dict(num_blocks=(1, )),
                     stage2=dict(num_blocks=(2, 2), num_channels=(16, 32)),
@@ -65,7 +64,7 @@ test_dataloader = val_dataloader
 
 optim_wrapper = dict(
     type='AutocastOptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=1e-2))
-auto_scale_lr = dict(base_batch_size=32)
+auto_scale_lr = dict(base_batch_size=32, enable=False)
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='SkipSummaryHook'),

@@ -80,6 +80,7 @@ def test_the_flagship_trains_and_is_evaluated_on_posetrack18(shared_data, tmp_pa
     labels = 'annotations/test_posetrack18_val.json'
     options = [
         f'data_root={root}/',
+        'pretrained=None',  # tests/test_flagship_recipe.py starts from a checkpoint
         *(
             f'{split}_dataloader.dataset.{option}'
             for split in ('train', 'val', 'test')
@@ -112,7 +113,7 @@ def test_missing_data_is_explained_without_a_traceback(tmp_path):
 
 @pytest.mark.parametrize('tool', ['train', 'test'])
 def test_a_checkpoint_of_another_model_ends_a_run_with_one_line(tool, synthetic_root, tmp_path):
-    options = [f'data_root={synthetic_root}', *QUICK]
+    options = [f'data_root={synthetic_root}', 'pretrained=None', *QUICK]
     weights = [TINY_WEIGHTS] if tool == 'test' else []
     options += [f'load_from={TINY_WEIGHTS}'] if tool == 'train' else []
     done = run_command(

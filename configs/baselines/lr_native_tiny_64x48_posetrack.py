@@ -11,6 +11,7 @@ model = dict(
 optim_wrapper = dict(
     type='AutocastOptimWrapper',
     optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-2))
+auto_scale_lr = dict(base_batch_size=32, enable=False)
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='SkipSummaryHook'),

@@ -100,6 +100,13 @@ def read_checkpoint(path: str) -> dict:
         raise CheckpointError(
             f'checkpoint not found: {path}; train one: python tools/train.py CONFIG'
         ) from error
+    except OSError as error:
+        if '://' not in str(path):
+            raise CheckpointError(f'checkpoint {path} cannot be read ({error})') from error
+        raise CheckpointError(
+            f'checkpoint {path} cannot be reached ({error}); download the file on another machine '
+            'and give its path in the place of the address'
+        ) from error
     except Exception as error:  # of torch, pickle, zipfile: whatever the file's bytes lead to
         reasons = [line for line in str(error).splitlines() if 'GLOBAL' in line]
         reason = reasons[0].strip() if reasons else type(error).__name__

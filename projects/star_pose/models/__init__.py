@@ -36,6 +36,7 @@ from .losses.pose_aware_sr_loss import PoseAwareSRLoss
 from .losses.spatial_kl_loss import SpatialKLLoss
 from .necks.adaptive_fusion_neck import AdaptiveFusionNeck
 from .necks.linear_attention_neck import LinearAttentionNeck
+from .pretrained_pose_net import PretrainedPoseNet
 
 __all__ = [
     'AdaptiveFusionNeck',
@@ -51,6 +52,7 @@ __all__ = [
     'PixelShuffleSRDecoder',
     'PoseAwareSRLoss',
     'PoseClipDataPreprocessor',
+    'PretrainedPoseNet',
     'ResidualHandoff',
     'SRCascadeBackbone',
     'STARPoseHead',

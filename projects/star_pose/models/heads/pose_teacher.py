@@ -83,9 +83,10 @@ def build_twin(config: dict) -> PoseTeacher:
         ValueError: If the definition names no checkpoint.
     """
     init = config.get('init_cfg') or {}
-    if not isinstance(init, dict) or init.get('type') != 'Pretrained':
+    if not isinstance(init, dict) or not init.get('checkpoint'):
         raise ValueError(
             'distillation into a pose_net that learns needs its untouched weights: set '
-            "pose_net.init_cfg=dict(type='Pretrained', checkpoint=...), or freeze_pose_net=True"
+            "pose_net.init_cfg=dict(type='PretrainedPoseNet', checkpoint=...), or "
+            'freeze_pose_net=True'
         )
     return PoseTeacher(freeze(build_pose_net(config)))
