@@ -1,4 +1,4 @@
-"""Write the results of README and model card from ``benchmarks/results``, or check them.
+"""Write the results of docs/results.md and of the model card from ``benchmarks/results``, or check them.
 
     python benchmarks/readme_results.py           # rewrite the section
     python benchmarks/readme_results.py --check   # exit with 1 if it is not what the files say
@@ -307,7 +307,7 @@ def render() -> str:
     }
     if accuracy_against_latency():
         parts['Accuracy against latency'] = (
-            '![AP against milliseconds](docs/images/accuracy_latency.png)'
+            '![AP against milliseconds](images/accuracy_latency.png)'
         )
     return '\n\n'.join(f'**{title}.**\n\n{content}' for title, content in parts.items())
 
@@ -320,7 +320,7 @@ def main() -> None:
     points = accuracy_against_latency()
     if points and not args.check:
         draw(points, FIGURE)
-    for path, content in ((ROOT / 'README.md', render()), (CARD, card())):
+    for path, content in ((ROOT / 'docs' / 'results.md', render()), (CARD, card())):
         update(path, content, args.check)
 
 

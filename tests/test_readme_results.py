@@ -9,7 +9,7 @@ from tiny_runs import REPO
 SCRIPT = REPO / 'benchmarks' / 'readme_results.py'
 
 
-def test_readme_says_what_the_result_files_say():
+def test_the_results_page_says_what_the_result_files_say():
     done = subprocess.run([sys.executable, SCRIPT, '--check'], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
