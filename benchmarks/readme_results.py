@@ -1,4 +1,4 @@
-"""Write the results of docs/results.md and of the model card from ``benchmarks/results``, or check them.
+"""Write docs/results.md and the model card's numbers from ``benchmarks/results``, or check them.
 
     python benchmarks/readme_results.py           # rewrite the section
     python benchmarks/readme_results.py --check   # exit with 1 if it is not what the files say
