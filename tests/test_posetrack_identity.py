@@ -62,6 +62,16 @@ def test_time_is_the_frames_number(tmp_path, form, order, with_file):
     assert metrics['posetrack/MOTA'] == pytest.approx(100)
 
 
+@pytest.mark.parametrize('form', ['walk/frame_{}.png', 'match.mp4#{}'])
+def test_frames_stand_in_the_order_of_their_numbers(form):
+    names = [form.format(5 * frame) for frame in range(24)]
+    truth, _ = meeting(names, sorted(range(24), key=lambda i: names[i]))
+    frames, persons = parse_ground_truth([('labels', truth)], merged=True)
+    assert frames.names == names
+    assert frames.times.tolist() == list(range(24))  # the numbering has a step
+    assert persons.frame.tolist() == [frame for frame in range(24) for _ in range(2)]
+
+
 @pytest.mark.parametrize(
     ('first', 'second'),
     [
@@ -137,6 +147,21 @@ def test_ids_that_restart_in_each_image_drop_nothing(tmp_path):
     for metric in (PoseTrackMetric(), PoseTrackMetric(str(gt))):
         assert compute(metric, samples)['posetrack/Recall'] == pytest.approx(100 / 6)
     assert compute(PoseTrackPCKh(), samples)['posetrack/pckh@0.5'] == pytest.approx(100 / 6)
+
+
+@pytest.mark.parametrize('told_by', ['place', 'box'])
+def test_persons_of_one_image_that_share_an_id_both_count(told_by):
+    samples = []
+    for number, guess in enumerate((pose(), pose(FAR, FAR))):
+        ann = {**label(0, pose(100 + 300 * number), number), 'id': 7}
+        samples.append(sample(prediction(0, guess, track=number, id=7), truth=ann))
+        if told_by == 'place':
+            samples[-1]['sample_idx'] = number
+        else:
+            corner = 300.0 * number
+            samples[-1]['gt_instances'] = {'bboxes': np.array([[corner, 0, corner + 90, 90]])}
+    assert compute(PoseTrackMetric(), samples)['posetrack/Recall'] == pytest.approx(50)
+    assert compute(PoseTrackPCKh(), samples)['posetrack/pckh@0.5'] == pytest.approx(50)
 
 
 def test_only_what_a_sampler_really_repeated_is_dropped():

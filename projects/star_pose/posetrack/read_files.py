@@ -79,7 +79,7 @@ def structure_fault(document) -> str:
         entries = document.get(key)
         if entries is None and key in document and key != 'images':
             document[key] = []  # null is written for nothing
-        elif entries is not None and not isinstance(entries, list):
+        elif key in document and not isinstance(entries, list):
             return f'"{key}" is no list'
         for place, entry in enumerate(entries or []):
             fields = {'images': ['id'], 'annotations': ['image_id']}.get(key, [])

@@ -118,7 +118,7 @@ def parse_ground_truth(
         frame = image.get('file_name') or str(image['id'])
         try:
             regions.append(ignore_regions(image))
-        except (TypeError, ValueError, OverflowError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             problems.append(Problem(name, f'its ignore regions cannot be read: {error}', frame))
         other = owners.setdefault((name, image['id']), row)
         if other != row:
