@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..tracking.pose_similarity import box_iou
+from ..tracking.pose_similarity import box_iou, oks
 
 __all__ = ['BoxFollower']
 
 _MOMENTUM = 0.5  # share of the old velocity that is kept
 _BELIEVED = 0.5  # share of the first score below which a pose that nobody confirms is none
+_SAME_POSE = 0.6  # OKS from which two poses are the same one
+_SIGMA = 0.08  # of any joint, relative to the person's size
 _SAME_PERSON = 0.6  # share of overlap from which an old box is a new one's person seen twice
 
 
@@ -47,6 +49,15 @@ class _Person:
         # Nobody gets further than the own height within a few frames: that is a pose gone wrong
         reach = (self.box[2:] - self.box[:2]).max()
         return self.box + np.tile(np.clip(shift, -reach, reach), 2)
+
+    def surprise(self, pose: np.ndarray, scores: np.ndarray) -> float:
+        """Pixels between a pose and what was expected; 0 where the box was given for the frame."""
+        if self.first is None:
+            return 0.0
+        seen = scores >= np.median(scores)
+        return 1e-9 + float(
+            np.linalg.norm(np.median((pose - self.last)[seen], axis=0) - self.velocity)
+        )
 
     def learn(self, pose: np.ndarray, scores: np.ndarray) -> None:
         """Take the pose of the next frame."""
@@ -109,15 +120,37 @@ class BoxFollower:
         scores = np.array([person.score for person in self._people])
         return np.array(boxes, np.float64).reshape(-1, 4), scores
 
-    def learn(self, keypoints: np.ndarray, scores: np.ndarray) -> None:
+    def learn(self, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Take the poses that were found in the boxes of :meth:`locate`.
+
+        Where two people meet, the network may find one of them in both boxes. Whoever was only
+        followed, and has jumped further to get there, is hidden now and given up: the next frame
+        with boxes finds him again.
 
         Args:
             keypoints: (P, K, 2) pixels.
             scores: (P, K).
+
+        Returns:
+            Rows of the people that are kept, (Q,), in order.
         """
-        for person, pose, score in zip(self._people, keypoints, scores, strict=True):
-            person.learn(pose, score)
+        surprise = [
+            person.surprise(pose, score)
+            for person, pose, score in zip(self._people, keypoints, scores, strict=True)
+        ]
+        kept = np.ones(len(surprise), bool)
+        if len(surprise) > 1:
+            seen = scores >= np.median(scores, axis=1, keepdims=True)
+            areas = np.array([(p.box[2:] - p.box[:2]).prod() for p in self._people])
+            alike = oks(keypoints, seen, keypoints, seen, areas, np.full(scores.shape[1], _SIGMA))
+            for row in np.argsort(surprise)[::-1]:
+                others = kept & (np.arange(len(kept)) != row)
+                kept[row] = surprise[row] == 0 or not (alike[row] >= _SAME_POSE)[others].any()
+        rows = np.flatnonzero(kept)
+        self._people = [self._people[row] for row in rows]
+        for person, row in zip(self._people, rows, strict=True):
+            person.learn(keypoints[row], scores[row])
+        return rows
 
     def _compare(self, before: list[_Person], new: list[_Person]) -> list[_Person]:
         """Pass on how people move; return those who are not mentioned and may still be there."""

@@ -75,11 +75,9 @@ class Crops:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    @classmethod
-    def join(cls, parts: Sequence[Crops]) -> Crops:
-        """Several as one."""
-        fields = zip(*((part.pixels, part.centres, part.scales) for part in parts), strict=True)
-        return cls(*(np.concatenate(field) for field in fields))
+    def take(self, rows: np.ndarray) -> Crops:
+        """The people of these rows."""
+        return Crops(self.pixels[rows], self.centres[rows], self.scales[rows])
 
 
 class PoseModel:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from mmpose.registry import TASK_UTILS
 
+from ..tracking import person_looks
 from .box_follower import BoxFollower
 from .frame_sources import FrameSource, ReadAhead, SourceFrame
 from .one_euro import PoseSmoother
@@ -64,6 +65,15 @@ class _Pending:
     crops: Crops | None = None
     outputs: tuple[np.ndarray, ...] = ()
     track_ids: np.ndarray | None = None
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Leave out all people but those of these rows."""
+        if len(rows) == len(self.boxes):
+            return
+        self.boxes, self.box_scores = self.boxes[rows], self.box_scores[rows]
+        self.keypoints, self.scores = self.keypoints[rows], self.scores[rows]
+        self.crops = self.crops.take(rows)
+        self.outputs = tuple(output[rows] for output in self.outputs)
 
 
 @dataclass
@@ -207,12 +217,12 @@ class PoseRun:
             pending.keypoints, pending.scores = self._timed(
                 'decode', locate, pending.outputs, *place
             )
+        # Only the last frame's people are followed: those before it had boxes of their own after
+        if batch:
+            batch[-1].keep(self.follower.learn(batch[-1].keypoints, batch[-1].scores))
         for pending in batch:
             self._timed('track', self._track, pending)
             yield pending
-        # Only the last frame's people are followed: those before it had boxes of their own after
-        if batch:
-            self.follower.learn(batch[-1].keypoints, batch[-1].scores)
 
     def _run_network(self, busy: list[_Pending]) -> tuple[np.ndarray, ...]:
         """The network's outputs for everybody of these frames, in order."""
@@ -232,8 +242,9 @@ class PoseRun:
         if self.tracker is None:
             return
         index = pending.frame.index
+        looks = person_looks(pending.frame.image, pending.boxes)
         pending.track_ids = self.tracker.update(
-            index, pending.keypoints, pending.scores, pending.boxes, pending.box_scores
+            index, pending.keypoints, pending.scores, pending.boxes, pending.box_scores, looks
         )
         if not self.evidence:
             return

@@ -21,19 +21,22 @@ class People:
         seen: (N, K) bool, joints above the joint threshold.
         boxes: (N, 4) as x1 y1 x2 y2.
         scores: (N,) of the persons.
+        looks: (N, D) descriptions of how they look, of length 1; None where nobody has said.
     """
 
     poses: np.ndarray
     seen: np.ndarray
     boxes: np.ndarray
     scores: np.ndarray
+    looks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.poses)
 
     def take(self, rows: np.ndarray) -> 'People':
         """The people of these rows."""
-        return People(self.poses[rows], self.seen[rows], self.boxes[rows], self.scores[rows])
+        looks = None if self.looks is None else self.looks[rows]
+        return People(self.poses[rows], self.seen[rows], self.boxes[rows], self.scores[rows], looks)
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Track:
         box: (4,) as last seen.
         frame: Index of the frame in which it was last seen.
         velocity: (2,) of the body, in pixels a frame; None until it was seen twice.
+        look: (D,) how the person looks, of length 1; None where nobody has said.
     """
 
     id: int
@@ -55,6 +59,7 @@ class Track:
     box: np.ndarray
     frame: int
     velocity: np.ndarray | None = None
+    look: np.ndarray | None = None
 
 
 class BasePoseTracker(ABC):
@@ -104,6 +109,7 @@ class BasePoseTracker(ABC):
         keypoint_scores: np.ndarray,
         boxes: np.ndarray | None = None,
         box_scores: np.ndarray | None = None,
+        looks: np.ndarray | None = None,
     ) -> np.ndarray:
         """Number the people of the next frame.
 
@@ -113,6 +119,8 @@ class BasePoseTracker(ABC):
             keypoint_scores: (N, K).
             boxes: (N, 4) as x1 y1 x2 y2; around the joints where None.
             box_scores: (N,); 1 where None.
+            looks: (N, D), of :func:`~star_pose.tracking.person_looks`; who people are is told by
+                place and motion alone where None.
 
         Returns:
             (N,) track ids, ``UNTRACKED`` (-1) for people that are not tracked. An id occurs once in
@@ -127,7 +135,7 @@ class BasePoseTracker(ABC):
                 f'frame {frame} comes after frame {self._frame}: give frames in time order, and '
                 'call reset() between videos'
             )
-        people = self._check(frame, keypoints, keypoint_scores, boxes, box_scores)
+        people = self._check(frame, keypoints, keypoint_scores, boxes, box_scores, looks)
         self._frame = frame
         oldest = frame - self.max_lost - 1
         self.tracks = [track for track in self.tracks if track.frame >= oldest]
@@ -150,6 +158,7 @@ class BasePoseTracker(ABC):
 
     def _start(self, frame: int, people: People, row: int) -> int:
         track = Track(self._next_id, people.poses[row], people.seen[row], people.boxes[row], frame)
+        track.look = None if people.looks is None else people.looks[row]
         self.tracks.append(track)
         self._next_id += 1
         return track.id
@@ -161,6 +170,7 @@ class BasePoseTracker(ABC):
         keypoint_scores: np.ndarray,
         boxes: np.ndarray | None,
         box_scores: np.ndarray | None,
+        looks: np.ndarray | None,
     ) -> People:
         poses = np.asarray(keypoints, np.float64)
         num = len(poses)
@@ -171,11 +181,13 @@ class BasePoseTracker(ABC):
         scores = np.asarray(keypoint_scores, np.float64)
         given_boxes = np.zeros((num, 4)) if boxes is None else np.asarray(boxes, np.float64)
         given_scores = np.ones(num) if box_scores is None else np.asarray(box_scores, np.float64)
+        given_looks = np.ones((num, 1)) if looks is None else np.asarray(looks, np.float64)
         for name, value, shape in (
             ('keypoints', poses, (num, *scores.shape[1:2], 2)),
             ('keypoint_scores', scores, poses.shape[:2]),
             ('boxes', given_boxes, (num, 4)),
             ('box_scores', given_scores, (num,)),
+            ('looks', given_looks, (num, *given_looks.shape[1:2])),
         ):
             if value.shape != shape:
                 raise ValueError(f'frame {frame}: {name} has shape {value.shape}, not {shape}')
@@ -187,7 +199,8 @@ class BasePoseTracker(ABC):
         mean = (scores * seen).sum(1) / np.maximum(seen.sum(1), 1)
         if boxes is None:
             given_boxes = pose_boxes(poses, seen)
-        return People(poses, seen, given_boxes, mean * given_scores)
+        given_looks = None if looks is None else given_looks
+        return People(poses, seen, given_boxes, mean * given_scores, given_looks)
 
 
 def track_videos(
