@@ -307,12 +307,14 @@ class ReadAhead:
             self._put(error)
 
     def _put(self, item: object) -> None:
+        # A live picture never waits for the networks: frames would pile up before this thread.
+        may_drop = self._drop and isinstance(item, SourceFrame)
         while not self._stop.is_set():
             try:
-                self._queue.put(item, timeout=0.05)
+                self._queue.put(item, not may_drop, timeout=0.05)
                 return
             except queue.Full:
-                if self._drop and isinstance(item, SourceFrame):
+                if may_drop:
                     try:
                         self._queue.get_nowait()
                         self.dropped += 1
