@@ -111,19 +111,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     try:
         PoseTracker(**args.tracker)
     except (TypeError, ValueError) as error:
-        parser.error(f'--tracker: {error}')
-    for name, least in (('frames', 1), ('det_every', 1), ('tiles', 1), ('batch_size', 1)):
+        given = ' '.join(f'{key}={value}' for key, value in args.tracker.items())
+        parser.error(f'--tracker {given}: {error}')
+    for name in ('frames', 'det_every', 'tiles', 'batch_size'):
         value = getattr(args, name)
-        if value is not None and value < least:
-            parser.error(f'--{name.replace("_", "-")} must be at least {least}, got {value}')
+        if value is not None and value < 1:
+            parser.error(f'--{name.replace("_", "-")} must be at least 1, got {value}')
+    if args.tiles > 8:
+        parser.error(f'--tiles must not be above 8, got {args.tiles}: that is 64 times the work')
     if args.evidence < 0:
         parser.error(f'--evidence must not be negative, got {args.evidence}')
     if args.rate is not None and not 0 < args.rate <= 1000:
         parser.error(f'--rate must lie between 0 and 1000, got {args.rate}')
-    for name in ('kpt_thr', 'box_thr'):
-        value = getattr(args, name)
-        if value is not None and not 0 <= value <= 1:
-            parser.error(f'--{name.replace("_", "-")} must lie between 0 and 1, got {value}')
+    if not 0 <= args.kpt_thr <= 1:
+        parser.error(f'--kpt-thr must lie between 0 and 1, got {args.kpt_thr}')
+    if args.box_thr is not None and not 0 < args.box_thr < 1:
+        parser.error(f'--box-thr must lie between 0 and 1, got {args.box_thr}')
     if args.det_checkpoint and not args.det_config:
         parser.error('--det-checkpoint needs --det-config')
     if len(args.sources) > 1 and (args.out_json or args.out_video or args.boxes):

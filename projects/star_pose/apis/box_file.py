@@ -11,10 +11,9 @@ import numpy as np
 
 from ..datasets.errors import DataNotFoundError, LabelError
 from ..datasets.frames.clip_reader import split_ref
+from ..datasets.labels.detected_boxes import person_categories
 
 __all__ = ['FileBoxes']
-
-_PEOPLE = ('person', 'people', 'pedestrian', 'human', 'player', 'man', 'woman')
 
 
 class FileBoxes:
@@ -121,7 +120,12 @@ class FileBoxes:
                 index = of_name.get((folder, name) if folder else name)
             elif osp.basename(name) != video:
                 index = None
-            if index is not None and index < len(self._frames):
+            elif index >= len(self._frames):
+                raise LabelError(
+                    f'{self.path}: image {full_name} is behind the end of the video, whose '
+                    f'{len(self._frames)} frames count from 0: was it labelled on another version?'
+                )
+            if index is not None:
                 found[image_id] = index
         return found
 
@@ -161,30 +165,21 @@ class FileBoxes:
 
     def _person_ids(self, content: dict | list, entries: list[dict]) -> set | None:
         """Category ids of people; None where no entry has a category."""
-        used = {entry['category_id'] for entry in entries if 'category_id' in entry}
+        used = set()
+        for number, entry in enumerate(entries):
+            if 'category_id' in entry:
+                used.add(self._id(entry['category_id'], f'entry {number}: category_id'))
         if not used:
             return None
         categories = content.get('categories') if isinstance(content, dict) else None
-        if categories:
-            names = {}
-            for category in self._objects(categories, 'categories'):
-                names[category.get('id')] = str(category.get('name', '')).lower()
-            people = {number for number, name in names.items() if name in _PEOPLE}
-            if not people and len(names) == 1:
-                people = set(names)
-            if not people:
-                raise LabelError(
-                    f'{self.path}: none of the categories {sorted(names.values())} is a person; '
-                    'name the one that holds the people "person"'
-                )
-            return people
-        person = 0 if 0 in used else 1
-        if person not in used:
-            raise LabelError(
-                f'{self.path}: category_id is one of {sorted(used, key=str)[:8]}, never that of '
-                'people: 1, or 0 where classes count from 0'
-            )
-        return {person}
+        for number, category in enumerate(self._objects(categories or [], 'categories')):
+            self._id(category.get('id'), f'category {number}: id')
+        return person_categories(used, categories, self.path)
+
+    def _id(self, value: object, what: str) -> int | str:
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            raise LabelError(f'{self.path}, {what} is {value!r:.40}; it must be a number or a name')
+        return value
 
     def _take(self, number: int, entry: dict, position: dict, people: set | None) -> None:
         """Take one entry's box, or leave it out."""

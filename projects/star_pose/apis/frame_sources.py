@@ -36,6 +36,7 @@ class SourceFrame:
         image: (H, W, 3) uint8 BGR, read-only.
         name: ``match.mp4#12``, the name of an image file, or the number.
         arrived: ``time.monotonic()`` when it was there.
+        duration: Seconds that it is shown, None where nobody says.
     """
 
     index: int
@@ -43,6 +44,7 @@ class SourceFrame:
     image: np.ndarray
     name: str
     arrived: float = 0.0
+    duration: float | None = None
 
 
 class FrameSource:
@@ -95,7 +97,9 @@ class _VideoFileSource(FrameSource):
                 self.bad.append((frame.index, f'{self.paths[0]}, {frame.fault}'))
             elif frame.index >= start:
                 name = f'{self.name}#{frame.index}'
-                yield SourceFrame(frame.index, frame.time, frame.image, name)
+                yield SourceFrame(
+                    frame.index, frame.time, frame.image, name, duration=frame.duration
+                )
 
     def names(self) -> list[str]:
         return [f'{self.name}#{index}' for index in range(len(VideoFile(self.paths[0])))]

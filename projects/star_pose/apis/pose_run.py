@@ -38,6 +38,7 @@ class VideoPoseFrame:
         box_scores: (P,).
         track_ids: (P,), -1 where a person is not tracked.
         latency: Seconds from the arrival of the frame to this result.
+        duration: Seconds that the frame is shown, None where its source does not say.
     """
 
     index: int
@@ -50,6 +51,7 @@ class VideoPoseFrame:
     box_scores: np.ndarray
     track_ids: np.ndarray
     latency: float = 0.0
+    duration: float | None = None
 
 
 @dataclass
@@ -281,6 +283,7 @@ class PoseRun:
             pending.box_scores,
             pending.track_ids,
             time.monotonic() - frame.arrived,
+            frame.duration,
         )
 
     def _fused(self, pending: _Pending) -> np.ndarray:

@@ -194,7 +194,7 @@ class VideoOutputs:
                 if frame.index >= self.start:
                     break
                 if frame.index in self._last:
-                    self._draw(frame.image, frame.time, self._last[frame.index])
+                    self._draw(frame.image, frame.time, self._last[frame.index], frame.duration)
         return max(0, self.start - 30)
 
     def add(self, frame: VideoPoseFrame) -> None:
@@ -210,7 +210,7 @@ class VideoOutputs:
                 person['track_id'] = self._old_id(person['track_id'])
         self._journal.add(record)
         self._count(record)
-        self._draw(frame.image, frame.time, record)
+        self._draw(frame.image, frame.time, record, frame.duration)
 
     def _count(self, record: Mapping) -> None:
         self.frames += 1
@@ -235,7 +235,9 @@ class VideoOutputs:
             self._ids[track] = max(self.tracks | set(self._ids.values()), default=-1) + 1
         return self._ids[track]
 
-    def _draw(self, image: np.ndarray, time: float, record: Mapping) -> None:
+    def _draw(
+        self, image: np.ndarray, time: float, record: Mapping, duration: float | None
+    ) -> None:
         if self.plan.video is None:
             return
         people = record['people']
@@ -259,7 +261,7 @@ class VideoOutputs:
             self._writer = VideoWriter(self.plan.video, self._rate)
         if drawn.shape[1::-1] != self._size:
             drawn = _fit(drawn, self._size)
-        self._writer.write(drawn, time)
+        self._writer.write(drawn, time, duration)
 
     def __enter__(self) -> VideoOutputs:
         return self

@@ -70,14 +70,19 @@ class VideoWriter:
         self._shape: tuple[int, ...] | None = None
         self._next = 0  # earliest tick of the next frame
         self._count = 0
+        self._duration = 0  # of the latest frame, in ticks
 
-    def write(self, image: np.ndarray, time: float | None = None) -> None:
+    def write(
+        self, image: np.ndarray, time: float | None = None, duration: float | None = None
+    ) -> None:
         """Append a frame.
 
         Args:
             image: (H, W, 3) uint8 RGB; all of one size. Odd sizes are padded by repeating the last
                 row or column, as 4:2:0 chroma asks for.
             time: Seconds since the first frame, for variable frame rates.
+            duration: Seconds that the frame is shown; it counts for the last one, as the others
+                are shown until the next.
         """
         if self._shape is None:
             self._shape = image.shape
@@ -94,11 +99,12 @@ class VideoWriter:
         # Frames closer than a millisecond would fall together in Matroska
         self._next = frame.pts + _TICKS // _FASTEST
         self._count += 1
+        self._duration = round(_TICKS / self.rate if duration is None else duration * _TICKS)
         self._mux(self._stream.encode(frame))
 
     def _mux(self, packets: list[av.Packet]) -> None:
         for packet in packets:
-            packet.duration = round(_TICKS / self.rate)
+            packet.duration = self._duration
             packet.time_base = Fraction(1, _TICKS)
             self._container.mux(packet)
 

@@ -173,12 +173,14 @@ class StreamedFrame:
         time: Seconds after the first frame.
         image: (H, W, 3) uint8 BGR; None where nothing can be decoded.
         fault: Why, where there is no image.
+        duration: Seconds that it is shown, None where the file does not say.
     """
 
     index: int
     time: float
     image: np.ndarray | None
     fault: str = ''
+    duration: float | None = None
 
 
 def stream_film(path: str) -> Iterator[StreamedFrame]:
@@ -214,7 +216,8 @@ def stream_film(path: str) -> Iterator[StreamedFrame]:
                 ascends = time is not None and time - first > latest
                 latest = time - first if ascends else max(float(index / rate), latest)
                 image = _apply_turn(frame.to_ndarray(format='bgr24'), turn)
-                yield StreamedFrame(index, latest, image)
+                shown = float(frame.duration * stream.time_base) if frame.duration else None
+                yield StreamedFrame(index, latest, image, duration=shown)
                 index += 1
         _warn_if_cut(path, stream, index)
 
