@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 
-__all__ = ['DrawnSamples', 'PooledClips']
+__all__ = ['DrawnSamples', 'PooledClips', 'build_dataset', 'middle_frames']
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
 SETS = {
@@ -82,18 +82,11 @@ class PooledClips(Dataset):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> dict:
-        clip, labels = (self.samples[index][name] for name in ('inputs', 'data_samples'))
-        labels = labels.new()  # the file's own stay as they are
+        sample = dict(self.samples[index])
+        sample['data_samples'] = sample['data_samples'].new()  # the file's own stay as they are
         if self.codec is not None:
-            self._encode(labels)
-        if self.scale == 1:
-            return {'inputs': labels.gt_sr.img[None], 'data_samples': labels}  # 1 3 H W
-        first = (len(clip) - self.num_frames) // 2
-        kept = slice(first, first + self.num_frames)
-        labels.set_metainfo(
-            dict(target_idx=labels.target_idx - first, frame_paths=labels.frame_paths[kept])
-        )
-        return {'inputs': clip[kept], 'data_samples': labels}
+            self._encode(sample['data_samples'])
+        return middle_frames(sample, self.num_frames, self.scale)
 
     def _encode(self, labels: PoseDataSample) -> None:
         """Replace the labels by those that ``GenerateTarget`` makes with the system's codec."""
@@ -107,6 +100,25 @@ class PooledClips(Dataset):
         fields = renamed(self.codec.field_mapping_table)
         if fields:
             labels.gt_fields = PixelData(**fields)
+
+
+def middle_frames(sample: dict, num_frames: int, scale: int = 4) -> dict:
+    """Show a system of shorter clips, or of the high-resolution frame, what it reads of a sample.
+
+    Args:
+        sample: Of a longer clip; is not changed.
+        num_frames: Frames to keep, in the middle.
+        scale: At 1 the input is the high-resolution target frame itself.
+    """
+    clip, labels = sample['inputs'], sample['data_samples'].new()
+    if scale == 1:
+        return {'inputs': labels.gt_sr.img[None], 'data_samples': labels}  # 1 3 H W
+    first = (len(clip) - num_frames) // 2
+    kept = slice(first, first + num_frames)
+    labels.set_metainfo(
+        dict(target_idx=labels.target_idx - first, frame_paths=labels.frame_paths[kept])
+    )
+    return {'inputs': clip[kept], 'data_samples': labels}
 
 
 class DrawnSamples(Dataset):
@@ -125,7 +137,12 @@ class DrawnSamples(Dataset):
 
 
 def build_dataset(
-    name: str, split: str, root: str, frame_borders: float = 0.0, **degradation
+    name: str,
+    split: str,
+    root: str,
+    frame_borders: float = 0.0,
+    num_frames: int | None = None,
+    **degradation,
 ) -> Dataset:
     """Build one of the sets; photographs get a moving camera, in validation too."""
     config = Config.fromfile(CONFIGS / SETS[name])
@@ -137,6 +154,8 @@ def build_dataset(
         if step['type'] == 'ClipAffine' and frame_borders > 0:
             border = dict(type='RandomFrameBorder', prob=frame_borders)
             definition.pipeline.insert(position + 1, border)
+        if step['type'] == 'SampleClipFrames' and num_frames is not None:
+            step.num_frames = num_frames
         if step['type'] == 'GenerateLRClip':
             step.update(degradation, seed=0 if split == 'val' else None)
     return DATASETS.build(definition)

@@ -11,20 +11,21 @@ correct keypoints"). The boxes are those of the labels.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import pathlib
 import shlex
 import sys
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import torch
 from accuracy import load_parts
 from clip_pool import CONFIGS, DEGRADATION, SETS, DrawnSamples
-from harness import write_result
+from harness import current_commit, write_result
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
-from mmpose.datasets.datasets import PoseTrack18Dataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
 
@@ -43,10 +44,12 @@ GROUPS = {
 }
 
 
-def load_samples(data: str, **degradation) -> list[dict]:
-    """Run the tiny model's validation pipeline over the sequence, with fixed random numbers."""
+def load_samples(data: str, num_frames: int = 5, **degradation) -> list[dict]:
+    """Run a validation pipeline over the sequence, with fixed random numbers."""
     pipeline = Config.fromfile(CONFIGS / SETS['synthetic']).val_pipeline
     for step in pipeline:
+        if step['type'] == 'SampleClipFrames':
+            step.num_frames = num_frames
         if step['type'] == 'GenerateLRClip':
             step.update(degradation, seed=0)
     dataset = DATASETS.build(
@@ -72,25 +75,34 @@ def predict(model: torch.nn.Module, samples: list[dict], batch: int = 16) -> lis
     return found
 
 
-def pck(samples: list, threshold: float = 0.2) -> dict[str, float]:
-    """Return the share of joints found, in per cent, all together and by group."""
-    hits = {name: [] for name in GROUPS}
+def pck(
+    samples: list, threshold: float = 0.2, groups: Sequence[str] = tuple(GROUPS)
+) -> dict[str, float]:
+    """Return the share of joints found, in per cent, all together and by group.
+
+    People whose left shoulder or right hip is not labelled have no torso and do not count.
+    """
+    hits = {name: [] for name in groups}
     for sample in samples:
         truth = sample.gt_instances.keypoints[0]
         labelled = sample.gt_instances.keypoints_visible[0] > 0
         torso = np.linalg.norm(truth[LEFT_SHOULDER] - truth[RIGHT_HIP])
+        if not (labelled[LEFT_SHOULDER] and labelled[RIGHT_HIP]) or torso == 0:
+            continue
         distance = np.linalg.norm(sample.pred_instances.keypoints[0] - truth, axis=-1)
-        for name, joints in GROUPS.items():
-            hits[name] += [distance[j] <= threshold * torso for j in joints if labelled[j]]
+        for name in groups:
+            hits[name] += [distance[j] <= threshold * torso for j in GROUPS[name] if labelled[j]]
     everything = [hit for values in hits.values() for hit in values]
     scores = {'all': everything, **hits}
     return {name: round(100 * float(np.mean(values)), 1) for name, values in scores.items()}
 
 
-def draw(samples: list[dict], predictions: list, count: int, path: pathlib.Path) -> None:
-    """Draw some frames: LR, SR, truth, prediction; the labels' eyes lie where necks are drawn."""
+def draw(
+    samples: list[dict], predictions: list, count: int, path: pathlib.Path, metainfo: dict
+) -> None:
+    """Draw some frames: LR, SR, truth, prediction. In PoseTrack's skeleton eyes are necks."""
     visualizer = ClipVisualizer()
-    visualizer.set_dataset_meta(parse_pose_metainfo(PoseTrack18Dataset.METAINFO))
+    visualizer.set_dataset_meta(parse_pose_metainfo(metainfo))
     chosen = np.linspace(0, len(samples) - 1, count).astype(int)
     panels = [
         visualizer.draw_clip(samples[index]['inputs'], predictions[index], kpt_thr=0.0)
@@ -111,17 +123,26 @@ def main() -> None:
     parser.add_argument('--name', default='handball', help='of the file under results/')
     args = parser.parse_args()
     init_default_scope('mmpose')
-    model = MODELS.build(Config.fromfile(args.config).model)
+    config = Config.fromfile(args.config)
+    model = MODELS.build(config.model)
     load_parts(model, args.checkpoint)
+    sampling = {step['type']: step for step in config.val_pipeline}['SampleClipFrames']
     scores = {}
     for kind, degradation in (('clean', {}), ('degraded', DEGRADATION)):
-        samples = load_samples(args.data, **degradation)
+        samples = load_samples(args.data, sampling.num_frames, **degradation)
         predictions = predict(model, samples)
         scores[kind] = pck(predictions)
         print(kind, scores[kind])
         if args.picture and kind == 'clean':
-            draw(samples, predictions, 10, args.picture)
-    result = {'config': args.config, 'frames': len(samples), 'pck_torso_0.2': scores}
+            kind_of_set = DATASETS.get(config.test_dataloader.dataset.type)
+            draw(samples, predictions, 10, args.picture, kind_of_set.METAINFO)
+    result = {
+        'commit': current_commit(),
+        'config': args.config,
+        'sha256': hashlib.sha256(args.checkpoint.read_bytes()).hexdigest(),
+        'frames': len(samples),
+        'pck_torso_0.2': scores,
+    }
     print(write_result(args.name, result, shlex.join(['python', *sys.argv])))
 
 

@@ -22,7 +22,8 @@ from pose_batches import (
     star_pose,
 )
 from star_pose.apis.deploy import DeployedNetwork, deploy
-from tiny_runs import REPO, TINY_WEIGHTS
+from star_pose.checkpoint import load_weights
+from tiny_runs import ADAPTED_WEIGHTS, REPO
 
 SHAPE = (2, 3, 3, 32, 24)
 
@@ -84,12 +85,13 @@ def test_folding_leaves_the_keypoints(name):
 
 
 def test_folding_leaves_the_keypoints_of_the_shipped_weights(synthetic_root):
-    config = Config.fromfile(REPO / 'configs' / 'star_pose_tiny_64x48_posetrack.py')
-    config.val_dataloader.dataset.data_root = f'{synthetic_root}/'
+    shown = Config.fromfile(REPO / 'configs' / 'star_pose_tiny_64x48_posetrack.py')
+    shown.val_dataloader.dataset.data_root = f'{synthetic_root}/'
+    config = Config.fromfile(REPO / 'configs' / 'adapt' / 'movenet-lightning_64x48_coco.py')
     with DefaultScope.overwrite_default_scope('mmpose'):
         model = MODELS.build(config.model).eval()
-        dataset = DATASETS.build(config.val_dataloader.dataset)
-    model.load_state_dict(torch.load(TINY_WEIGHTS, weights_only=True)['state_dict'])
+        dataset = DATASETS.build(shown.val_dataloader.dataset)
+    load_weights(model, ADAPTED_WEIGHTS)
     data = pseudo_collate([dataset[index] for index in range(2)])
     deployed = deploy(model, (2, 5, 3, 64, 48), compiled=False)
     np.testing.assert_allclose(keypoints(deployed, data), keypoints(model, data), atol=0.1)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from star_pose.checkpoint import CheckpointError
-from tiny_runs import QUICK, REPO, TINY_WEIGHTS, last_log, run_command, run_tool
+from tiny_runs import ADAPTED_WEIGHTS, QUICK, REPO, last_log, run_command, run_tool
 
 LSPE = REPO / 'configs/star_pose_tiny_64x48_lspe.py'
 FLAGSHIP = REPO / 'configs/star_pose_64x48_posetrack.py'
@@ -114,8 +114,8 @@ def test_missing_data_is_explained_without_a_traceback(tmp_path):
 @pytest.mark.parametrize('tool', ['train', 'test'])
 def test_a_checkpoint_of_another_model_ends_a_run_with_one_line(tool, synthetic_root, tmp_path):
     options = [f'data_root={synthetic_root}', 'pretrained=None', *QUICK]
-    weights = [TINY_WEIGHTS] if tool == 'test' else []
-    options += [f'load_from={TINY_WEIGHTS}'] if tool == 'train' else []
+    weights = [ADAPTED_WEIGHTS] if tool == 'test' else []
+    options += [f'load_from={ADAPTED_WEIGHTS}'] if tool == 'train' else []
     done = run_command(
         sys.executable, REPO / f'tools/{tool}.py', FLAGSHIP, *weights, '--work-dir', tmp_path,
         '--cfg-options', *options, cwd=tmp_path, check=False,
@@ -123,8 +123,8 @@ def test_a_checkpoint_of_another_model_ends_a_run_with_one_line(tool, synthetic_
     assert done.returncode == 1
     assert 'Traceback' not in done.stderr
     (line,) = (line for line in done.stderr.splitlines() if 'does not fit' in line)
-    assert 'star_pose_tiny_64x48.pth does not fit TopdownPoseEstimator' in line
-    assert 'it was made for star_pose_tiny_64x48_posetrack.py' in line
+    assert 'star_pose_movenet-lightning_64x48.pth does not fit TopdownPoseEstimator' in line
+    assert 'it was made for movenet-lightning_64x48_evidence.py' in line
 
 
 def test_published_weights_are_the_same_in_half_precision(trained, tmp_path, capsys):

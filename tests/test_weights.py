@@ -1,51 +1,110 @@
-"""The shipped weights are those that the metafile names, and fit the config they are for."""
+"""The shipped weights are those that the metafile names, and fit the configs they are for."""
 
 import hashlib
 import re
+import subprocess
+import sys
 
+import pytest
 import torch
 import yaml
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
 
-from tiny_runs import REPO
+from star_pose import VideoPose
+from star_pose.checkpoint import load_weights
+from tiny_runs import ADAPTED_WEIGHTS, REPO
 
-(ENTRY,) = (
-    model
+ENTRIES = {
+    model['Name']: model
     for model in yaml.safe_load((REPO / 'configs' / 'metafile.yml').read_text())['Models']
-    if model['Name'] == 'star_pose_tiny_64x48_posetrack'
-)
-WEIGHTS = REPO / ENTRY['Weights']
+    if 'Weights' in model
+}
+ADAPTED = ENTRIES['movenet-lightning_64x48_evidence']
+MOVENET = ADAPTED_WEIGHTS.with_name('movenet-lightning.pth')
 
 
-def test_the_file_is_the_one_that_was_measured_and_small():
-    data = WEIGHTS.read_bytes()
-    assert hashlib.sha256(data).hexdigest() == ENTRY['SHA256']
-    assert len(data) < 12e6
-
-
-def test_it_holds_weights_only_and_all_of_the_models():
-    checkpoint = torch.load(WEIGHTS, weights_only=True)
-    assert checkpoint['meta']['config'] == (REPO / ENTRY['Config']).name
+def build(config: str) -> torch.nn.Module:
     with DefaultScope.overwrite_default_scope('mmpose'):
-        model = MODELS.build(Config.fromfile(REPO / ENTRY['Config']).model)
-    model.load_state_dict(checkpoint['state_dict'], strict=True)
-    assert all(value.isfinite().all() for value in model.state_dict().values())
+        return MODELS.build(Config.fromfile(REPO / config).model)
 
 
-def test_its_card_and_its_commands_are_beside_it():
-    card = WEIGHTS.with_name('README.md').read_text()
-    for said in (WEIGHTS.name, 'LSP-Extended', 'research only', '**Limits.**'):
+@pytest.mark.parametrize('name', ENTRIES)
+def test_a_file_is_the_one_that_was_measured(name):
+    entry = ENTRIES[name]
+    data = (REPO / entry['Weights']).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == entry['SHA256']
+    notice = ADAPTED_WEIGHTS.with_name('NOTICE').read_text()
+    assert f'{ADAPTED_WEIGHTS.parent.joinpath(entry["Weights"]).name} (' in notice
+    assert entry['SHA256'] in notice
+
+
+def test_the_adapted_file_is_small_and_read_by_torch_alone():
+    assert ADAPTED_WEIGHTS.stat().st_size < 8e6
+    code = (
+        'import sys, torch\n'
+        f'content = torch.load({str(ADAPTED_WEIGHTS)!r}, weights_only=True)\n'
+        'assert not any(name.startswith(("star_pose", "mmengine")) for name in sys.modules)\n'
+        'print({value.dtype for value in content["state_dict"].values()})'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == '{torch.float16}'
+
+
+def test_it_holds_all_of_its_models_weights_and_movenets_as_published():
+    checkpoint = torch.load(ADAPTED_WEIGHTS, weights_only=True)
+    assert checkpoint['meta']['config'] == (REPO / ADAPTED['Config']).name
+    weights = checkpoint['state_dict']
+    build(ADAPTED['Config']).load_state_dict(weights, strict=True)
+    assert all(value.isfinite().all() for value in weights.values())
+    published = torch.load(MOVENET, weights_only=True)['state_dict']
+    inside = {
+        name.removeprefix('head.pose_net.'): value
+        for name, value in weights.items()
+        if name.startswith('head.pose_net.')
+    }
+    assert inside.keys() == published.keys()
+    assert all(value.equal(published[name]) for name, value in inside.items())
+
+
+def test_the_model_of_single_frames_takes_it_too():
+    model = build('configs/adapt/movenet-lightning_64x48_coco.py')
+    load_weights(model, ADAPTED_WEIGHTS)
+    weights = torch.load(ADAPTED_WEIGHTS, weights_only=True)['state_dict']
+    name = 'head.sr_decoder.to_rgb.weight'
+    assert model.state_dict()[name].equal(weights[name].float())
+    assert weights[name].abs().max() > 0  # of an untrained decoder it is 0
+
+
+def test_evidence_fusion_takes_an_adapted_model_that_has_none(tmp_path):
+    weights = torch.load(ADAPTED_WEIGHTS, weights_only=True)['state_dict']
+    fusion = [name for name in weights if name.startswith('head.evidence_fusion.')]
+    assert len(fusion) == 2
+    kept = {name: value for name, value in weights.items() if name not in fusion}
+    torch.save({'state_dict': kept}, tmp_path / 'adapted.pth')
+    model = build(ADAPTED['Config'])
+    load_weights(model, tmp_path / 'adapted.pth')
+    assert all((model.state_dict()[name] == 0).all() for name in fusion)  # the plain average
+
+
+def test_the_video_tool_knows_it_by_its_name():
+    poser = VideoPose('star_pose_movenet-lightning', backend='torch')
+    assert poser.model.num_frames == 5
+    assert poser.model.gives_heatmaps
+    assert poser.dataset_meta['keypoint_id2name'][16] == 'right_ankle'
+
+
+def test_its_card_says_what_it_is_for_and_how_it_is_made():
+    card = ADAPTED_WEIGHTS.with_name('README.md').read_text()
+    for said in (ADAPTED_WEIGHTS.name, 'LSP-Extended', 'research only', '**Limits.**'):
         assert said in card
-    commands = WEIGHTS.with_name('train.sh').read_text()
-    assert '--config $tiny' in commands
-    assert ENTRY['Config'] in commands
+    assert ADAPTED['Config'] in card
 
 
 def test_the_examples_show_it_on_videos_that_it_was_not_trained_on():
     made = r'make_synthetic_posetrack\.py .*--seed (\d+)'
-    trained = set(re.findall(made, WEIGHTS.with_name('train.sh').read_text()))
+    trained = set(re.findall(made, ADAPTED_WEIGHTS.with_name('README.md').read_text()))
     shown = re.findall(made, (REPO / 'README.md').read_text())
     shown += re.findall(made, (REPO / 'docs' / 'data.md').read_text())
     demo = (REPO / 'tools' / 'demo.py').read_text()

@@ -11,11 +11,13 @@ import types
 from star_pose.visualization import ClipVisualizer
 
 __all__ = [
-    'QUICK', 'REPO', 'TINY_WEIGHTS', 'last_log', 'load_benchmark', 'run_command', 'run_tool',
+    'ADAPTED_WEIGHTS', 'QUICK', 'REPO', 'last_log', 'load_benchmark', 'run_command', 'run_tool',
 ]  # fmt: skip
 
 REPO = pathlib.Path(__file__).resolve().parents[1]
-TINY_WEIGHTS = REPO / 'projects' / 'star_pose' / 'weights' / 'star_pose_tiny_64x48.pth'
+ADAPTED_WEIGHTS = (
+    REPO / 'projects' / 'star_pose' / 'weights' / 'star_pose_movenet-lightning_64x48.pth'
+)
 
 # No workers (a fork costs more than these samples) and a line in the log for every iteration.
 QUICK = [

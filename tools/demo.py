@@ -1,4 +1,4 @@
-"""See the whole way work without any data: generate clips, train, evaluate, draw.
+"""See everything work without any data: poses by the shipped weights, then a short training.
 
 Example:
     python tools/demo.py --out work_dirs/demo
@@ -7,17 +7,19 @@ Example:
 import argparse
 import os
 import pathlib
+import subprocess
+import sys
 import time
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-import star_pose
 from star_pose.apis.synthetic_demo import SyntheticDemo
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / 'configs'
 TINY = CONFIGS / 'star_pose_tiny_64x48_posetrack.py'
 FLAGSHIP = CONFIGS / 'star_pose_64x48_posetrack.py'
-WEIGHTS = pathlib.Path(star_pose.__file__).parent / 'weights'
+VIDEO_TOOL = pathlib.Path(__file__).with_name('infer_video.py')
+SHIPPED = 'star_pose_movenet-lightning'
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,21 +51,36 @@ def main() -> None:
     for split, count in counts.items():
         print(f'      {split}: ' + ', '.join(f'{n} {what}' for what, n in count.items()))
 
-    shipped = sorted(WEIGHTS.glob('star_pose_tiny*.pth'))
-    weights = str(shipped[0]) if shipped else None
-    begins = f'the shipped {shipped[0].name}' if shipped else 'random weights'
-    print(f'[2/4] Training {TINY.stem} from {begins}', flush=True)
-    runner = demo.build(args.steps, args.batch_size, min(2, cores), args.max_seconds, weights)
+    print(f'[2/4] Poses by the shipped {SHIPPED}, each person seen at 64x48 pixels', flush=True)
+    video = show_shipped(demo)
+
+    print(f'[3/4] Smoke test: training {TINY.stem} from random weights for a minute', flush=True)
+    runner = demo.build(args.steps, args.batch_size, min(2, cores), args.max_seconds)
     demo.train(runner)
 
-    print('[3/4] Evaluating it on other videos', flush=True)
+    print('[4/4] Evaluating it on other videos', flush=True)
     metrics = runner.test()
-    print(f'[4/4] Drawing {demo.draw(runner)}', flush=True)
-    print_summary(demo, runner.iter, args.steps, metrics, time.monotonic() - begin)
+    demo.draw(runner)
+    print_summary(demo, video, runner.iter, args.steps, metrics, time.monotonic() - begin)
+
+
+def show_shipped(demo: SyntheticDemo) -> pathlib.Path:
+    """Run the video tool on a generated clip; the drawn video."""
+    frames = sorted((demo.data_root / 'images' / 'val').iterdir())[0]
+    video = demo.out / 'poses.mp4'
+    line = [VIDEO_TOOL, frames, '--model', SHIPPED, '--out-json', demo.out / 'poses.json']
+    line += ['--out-video', video, '--overwrite']
+    subprocess.run([sys.executable, *map(str, line)], check=True)
+    return video
 
 
 def print_summary(
-    demo: SyntheticDemo, done: int, steps: int, metrics: dict, seconds: float
+    demo: SyntheticDemo,
+    video: pathlib.Path,
+    done: int,
+    steps: int,
+    metrics: dict,
+    seconds: float,
 ) -> None:
     """Say where things are and what to run next."""
     values = ', '.join(
@@ -72,10 +89,12 @@ def print_summary(
         if key in metrics
     )
     print(f"""
-Done in {seconds:.0f} s. {done} of {steps} steps: {values} (percent, poseval's rules).
+Done in {seconds:.0f} s. Open {video}: what the shipped weights find.
+
+The smoke test, {done} of {steps} steps: {values} (percent, poseval's rules).
 So short a training shows that everything works, not how good it gets.
 
-  picture     {demo.picture}   LR | SR | ground truth | prediction, and the clip below
+  picture     {demo.picture}   LR | SR | ground truth | its prediction, and the clip below
   data        {demo.data_root}   PoseTrack18's form
   checkpoint  {demo.checkpoint}   with the config beside it
 

@@ -1,6 +1,6 @@
 """Make a training's checkpoint ready to ship: weights alone, in half precision, with their SHA-256.
 
-    python tools/publish_model.py CHECKPOINT star_pose_tiny.pth --config CONFIG
+    python tools/publish_model.py CHECKPOINT small_people.pth --config CONFIG
 
 Statistics of batch norms stay in float32: their squares leave the range of float16.
 """
@@ -13,6 +13,7 @@ import pathlib
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
+import numpy as np
 import torch
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
@@ -51,6 +52,14 @@ def shipped(weights: dict[str, torch.Tensor], names: list[str]) -> dict[str, tor
     return halved
 
 
+def plain_values(meta: dict) -> dict:
+    """Turn arrays into lists: torch reads a file restricted to weights only without them."""
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in meta.items()
+    }
+
+
 def main() -> None:
     """Write the file and print its size and hash."""
     args = parse_args()
@@ -63,7 +72,7 @@ def main() -> None:
     meta = {
         'config': pathlib.Path(args.config).name,
         'star_pose_version': star_pose.__version__,
-        'dataset_meta': parse_pose_metainfo(dataset.METAINFO),
+        'dataset_meta': plain_values(parse_pose_metainfo(dataset.METAINFO)),
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': weights, 'meta': meta}, args.out)

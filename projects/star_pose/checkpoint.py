@@ -58,7 +58,8 @@ def load_weights(model: nn.Module, path: str, prefix: str = '') -> dict:
 
     Containers (``state_dict``, ``model``) and the prefixes of wrappers (``module.``, ``model.``,
     ``_orig_mod.``) are understood. A module says by an attribute ``optional_parts``, names of its
-    children, whose weights a checkpoint may lack or hold in excess: what only training uses.
+    children, whose weights a checkpoint may lack or hold in excess: what only training uses, and
+    what works untrained.
 
     Args:
         model: Is modified.
@@ -202,8 +203,7 @@ def check_fit(
         left = sorted({prefix for name in absent for prefix in optional if name.startswith(prefix)})
         if left:
             print_log(
-                f'checkpoint {source} has no {", ".join(left)}: left as initialised, used in '
-                'training only',
+                f'checkpoint {source} has no {", ".join(left)}: left as initialised',
                 level=logging.WARNING,
             )
         return

@@ -56,7 +56,6 @@ class SyntheticDemo:
         batch_size: int = 16,
         workers: int = 2,
         max_seconds: float | None = None,
-        weights: str | None = None,
     ) -> Runner:
         """Build the Runner for a short training.
 
@@ -65,16 +64,12 @@ class SyntheticDemo:
             batch_size: Clips a step.
             workers: Processes that load clips.
             max_seconds: End the training after this time; None: after all steps.
-            weights: Checkpoint to start from, at a tenth of the learning rate; None: random.
 
         Returns:
             The Runner, to be trained and tested.
         """
         cfg = Config.fromfile(self.config)
         cfg.work_dir = str(self.work_dir)
-        cfg.load_from = weights
-        if weights is not None:
-            cfg.optim_wrapper.optimizer.lr *= 0.1
         cfg.log_level = 'WARNING'  # the bar replaces the log
         cfg.randomness = dict(seed=self.seed)
         cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=steps, val_interval=steps)

@@ -185,9 +185,10 @@ class STARPoseHead(BaseHead):
 
     @property
     def optional_parts(self) -> tuple[str, ...]:
-        """Parts for training alone: a checkpoint may lack them, or hold more than are here."""
-        training = ('sr_loss', 'aux_head')
-        return training if self.handoff.needs_sr else (*training, 'sr_decoder')
+        """Parts that poses do not need here: a checkpoint may lack them, or hold them in excess."""
+        # Evidence fusion starts as the plain average, which is what an adapted model goes on with.
+        parts = ('sr_loss', 'aux_head', 'evidence_fusion')
+        return parts if self.handoff.needs_sr else (*parts, 'sr_decoder')
 
     @property
     def pose_head(self) -> nn.Module:

@@ -1,0 +1,76 @@
+"""The benchmark of adaptation counts joints rightly and shows every system what it reads."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData, PixelData
+from mmpose.structures import PoseDataSample
+
+from tiny_runs import load_benchmark
+
+WIDTH = 100.0
+
+
+@pytest.fixture(scope='module')
+def adaptation():
+    return load_benchmark('adaptation')
+
+
+def person(error: float, unseen: tuple[int, ...] = ()) -> PoseDataSample:
+    """Somebody whose torso is 100 pixels long and whose joints are all found beside their place."""
+    truth = np.zeros((1, 17, 2))
+    truth[0, 5] = WIDTH, 0  # left shoulder; the right hip lies at 0
+    visible = np.ones((1, 17))
+    visible[0, list(unseen)] = 0
+    sample = PoseDataSample()
+    sample.gt_instances = InstanceData(keypoints=truth, keypoints_visible=visible)
+    sample.pred_instances = InstanceData(keypoints=truth + np.array([error, 0]))
+    return sample
+
+
+def test_joints_are_found_within_a_share_of_the_torso(adaptation):
+    people = [person(0), person(15), person(25), person(25)]
+    assert adaptation.pck(people, 0.2)['all'] == 50
+    assert adaptation.pck(people, 0.1)['all'] == 25
+
+
+def test_only_labelled_joints_of_the_groups_asked_for_count(adaptation):
+    near, far = person(0, unseen=(7, 8)), person(30)
+    assert adaptation.pck([near, far], 0.2, ('elbows', 'wrists')) == {
+        'all': round(100 * 2 / 6, 1), 'elbows': 0, 'wrists': 50,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize('joint', [5, 12])
+def test_who_has_no_labelled_torso_does_not_count(adaptation, joint):
+    assert adaptation.pck([person(0), person(99, unseen=(joint,))], 0.2)['all'] == 100
+
+
+def test_systems_see_the_middle_frames_or_the_crop(adaptation):
+    clip = torch.arange(9)[:, None, None, None].expand(9, 3, 64, 48).byte()
+    labels = PoseDataSample(metainfo=dict(target_idx=4, frame_paths=tuple(map(str, range(9)))))
+    labels.gt_sr = PixelData(img=torch.full((3, 256, 192), 7, dtype=torch.uint8))
+    samples = [{'inputs': clip, 'data_samples': labels}]
+    frames = {
+        system: adaptation.shown_to(system, samples)[0]['inputs'] for system in adaptation.SYSTEMS
+    }
+    crop, bicubic, adapted, evidence = frames.values()
+    assert crop.shape == (1, 3, 256, 192)
+    assert crop.unique().tolist() == [7]
+    assert bicubic[:, 0, 0, 0].tolist() == adapted[:, 0, 0, 0].tolist() == [2, 3, 4, 5, 6]
+    assert evidence[:, 0, 0, 0].tolist() == list(range(9))
+    shown = adaptation.shown_to('adapted', samples)[0]['data_samples']
+    assert shown.target_idx == 2
+    assert shown.frame_paths == ('2', '3', '4', '5', '6')
+    assert labels.target_idx == 4
+
+
+def test_all_systems_read_the_same_pose_network(adaptation):
+    weights = adaptation.CONFIGS.parent / adaptation.WEIGHTS
+    own = torch.load(weights, weights_only=True)['state_dict']
+    name = next(name for name in own if name.startswith('head.pose_net.head'))
+    for system in adaptation.SYSTEMS:
+        with DefaultScope.overwrite_default_scope('mmpose'):
+            model = adaptation.build(system, weights)
+        assert model.state_dict()[name].equal(own[name].float()), system
