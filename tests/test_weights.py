@@ -1,6 +1,7 @@
 """The shipped weights are those that the metafile names, and fit the configs they are for."""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -114,3 +115,9 @@ def test_the_examples_show_it_on_videos_that_it_was_not_trained_on():
     assert not trained & set(shown)
     # Nothing is made with the default seed unseen.
     assert 'make_synthetic_posetrack' not in re.sub(made, '', (REPO / 'README.md').read_text())
+
+
+@pytest.mark.parametrize('name', ['adaptation', 'handball'])
+def test_measured_was_the_file_that_is_shipped(name):
+    result = json.loads((REPO / 'benchmarks' / 'results' / f'{name}.json').read_text())
+    assert result['sha256'] == ADAPTED['SHA256']
