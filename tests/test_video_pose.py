@@ -7,6 +7,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmpose.apis import inference_topdown
 
 from blob_videos import (
@@ -21,10 +22,13 @@ from blob_videos import (
     moving_boxes,
     save_frames,
 )
+from star_pose.apis.background import Background
 from star_pose.apis.frame_sources import ReadAhead, SourceFrame, open_source
+from star_pose.apis.track_evidence import FrameEvidence, TrackEvidence, average_evidence
 from star_pose.apis.video_pose import VideoPose
 from star_pose.apis.video_writer import VideoWriter
 from star_pose.datasets import DataNotFoundError, LabelError
+from star_pose.models import EvidenceFusion
 
 
 @pytest.fixture(scope='module')
@@ -353,3 +357,68 @@ def test_numbers_out_of_range_are_refused(checkpoint):
         VideoPose(clip_config(), checkpoint, device='gpu')
     with pytest.raises(DataNotFoundError, match='did you mean'):
         VideoPose('movenet-thundr')
+
+
+def test_the_plain_average_of_evidence_is_that_of_the_fusion_module():
+    """Boxes that grow and move, maps of a joint that stands still in the frame, and noise."""
+    rng = np.random.default_rng(0)
+    picture = cv2.GaussianBlur(rng.integers(0, 255, (300, 300, 3), dtype=np.uint8), (0, 0), 4)
+    picture = cv2.normalize(picture, None, 0, 255, cv2.NORM_MINMAX)
+    y, x = np.mgrid[:64, :48]
+    clip, joint = [], np.array([104.0, 97.0])
+    for step in range(5):
+        centre, scale = (
+            np.array([100.0 + 9 * step, 100 + 2 * step]),
+            np.array([72.0, 96]) * (1 + 0.03 * step),
+        )
+        corner = centre - scale / 2
+        matrix = np.array([[scale[0] / 192, 0, corner[0]], [0, scale[1] / 256, corner[1]]])
+        crop = cv2.warpAffine(
+            picture, matrix, (192, 256), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        )
+        cell = (joint - corner) / scale * (48, 64) - 0.5
+        heatmap = np.exp(-((x - cell[0]) ** 2 + (y - cell[1]) ** 2) / 8)
+        maps = (heatmap + 0.1 * rng.random((3, 64, 48))).astype(np.float32)
+        clip.append(FrameEvidence.of(maps, crop.transpose(2, 0, 1), centre, scale))
+    for index in (0, 2, 4):
+        places = np.stack([clip[index].placement(e) for e in clip])[None]
+        wanted = EvidenceFusion()(
+            torch.from_numpy(np.stack([e.heatmaps for e in clip])[None]),
+            (torch.from_numpy(np.stack([e.crop for e in clip])[None]).float() - 114) / 57,
+            index,
+            torch.from_numpy(places),
+        )[0].numpy(force=True)  # fmt: skip
+        found = average_evidence(clip, index)
+        assert np.abs(found - wanted).mean() < 1e-3
+        assert np.abs(found - wanted).max() < 0.03
+        assert np.abs(clip[index].heatmaps - wanted).mean() > 0.01, 'the others count'
+
+
+def test_a_fusion_that_has_learned_is_used_itself():
+    fusion = EvidenceFusion()
+    assert TrackEvidence(fusion, 2, 2)._plain
+    fusion.coefficients.data[1] = -1
+    assert not TrackEvidence(fusion, 2, 2)._plain
+
+
+def test_background_work_is_done_in_order_and_its_errors_come_back():
+    done, background = [], Background(depth=2)
+    for number in range(20):
+        background.put(done.append, number)
+    background.close()
+    assert done == list(range(20))
+
+    def fail():
+        raise OSError(28, 'No space left on device')
+
+    def put_many():
+        for _ in range(1000):
+            background.put(time.sleep, 0.001)
+
+    background.put(fail)
+    with pytest.raises(OSError, match='No space'):
+        put_many()
+    background.close()
+    background.put(fail)
+    with pytest.raises(OSError, match='No space'):
+        background.close()

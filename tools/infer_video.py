@@ -252,8 +252,10 @@ def infer(args: argparse.Namespace, poser: VideoPose, source: FrameSource, plan:
         bar = tqdm(total=args.frames or source.count, initial=start, unit='frame', disable=None)
         with bar:
             for frame in poser(source, boxes, start, args.frames):
+                added = time.perf_counter()
                 outputs.add(frame)
                 bar.update()
+                poser.run.seconds['write'] += time.perf_counter() - added
         if not outputs.frames:
             raise LabelError(f'{source.name}: no frame could be read' + first_fault(source))
         outputs.complete = True
@@ -281,8 +283,10 @@ def summarise(args: argparse.Namespace, poser: VideoPose, source: FrameSource,
     if args.profile:
         print(f'{seconds:.2f} s, {outputs.frames / seconds:.1f} frames/s, '
               f'{outputs.poses / seconds:.1f} people/s')  # fmt: skip
-        for stage, spent in run.seconds.most_common():
+        rest = seconds - sum(run.seconds.values())
+        for stage, spent in [*run.seconds.most_common(), ('the rest', rest)]:
             print(f'  {stage:10} {spent:8.2f} s {100 * spent / seconds:5.1f} %')
+        print(f'at the same time, in a thread: drawing {outputs.drawing.seconds:.2f} s')
     if source.bad:
         print(f'{len(source.bad)} frames could not be read{first_fault(source)}', file=sys.stderr)
         return 3

@@ -14,6 +14,7 @@ import numpy as np
 from ..datasets.errors import DataError
 from ..tracking.pose_similarity import box_iou
 from ..visualization.people import draw_people
+from .background import Background
 from .frame_sources import FrameSource
 from .pose_records import FORMATS, PoseJournal, as_record, read_journal, whole_file, write_format
 from .pose_run import VideoPoseFrame
@@ -124,6 +125,8 @@ def _try_folder(path: str) -> None:
 class VideoOutputs:
     """Writes the frames of a video; use it in a ``with`` statement, which makes the files whole.
 
+    Drawing and encoding are done in a thread of their own, while the next frames are looked at.
+
     However the work ends, all that was found is in whole files of the planned names then. The
     journal is removed when the video is through; until then :meth:`resume` goes on from it.
 
@@ -138,6 +141,7 @@ class VideoOutputs:
         frames, poses: How many were written.
         tracks: The ids so far.
         complete: Whether the source is through; set it before the block ends.
+        drawing: The thread that draws.
     """
 
     def __init__(
@@ -153,6 +157,7 @@ class VideoOutputs:
         self.frames, self.poses, self.tracks = 0, 0, set()
         self.complete = False
         self.start = 0
+        self.drawing = Background()
         self._rate = rate
         self._size: tuple[int, int] | None = None
         self._writer: VideoWriter | None = None
@@ -238,8 +243,12 @@ class VideoOutputs:
     def _draw(
         self, image: np.ndarray, time: float, record: Mapping, duration: float | None
     ) -> None:
-        if self.plan.video is None:
-            return
+        if self.plan.video is not None:
+            self.drawing.put(self._draw_now, image, time, record, duration)
+
+    def _draw_now(
+        self, image: np.ndarray, time: float, record: Mapping, duration: float | None
+    ) -> None:
         people = record['people']
         points = np.array([p['keypoints'] for p in people], float)
         points = points.reshape(len(people), len(self.header['joints']), 3)
@@ -273,7 +282,8 @@ class VideoOutputs:
             return
         # Each on its own: on a full disk the one file must not cost the other
         faults = []
-        for finish in (self._journal.close, self._close_video, self._write_files):
+        steps = (self._journal.close, self.drawing.close, self._close_video, self._write_files)
+        for finish in steps:
             try:
                 finish()
             except OSError as fault:
