@@ -16,13 +16,13 @@ import pathlib
 
 import torch
 from accuracy import load_parts
-from mmengine.config import Config
+from mmengine.config import DictAction
 from mmengine.model import BaseModel
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
+from star_pose.engine.config_options import read_config
 from star_pose.models.data_samples import masked_psnr
 
 
@@ -83,14 +83,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--steps', type=int, default=600)
     parser.add_argument('--batch', type=int, default=16)
     parser.add_argument('--lr', type=float, default=4e-4)
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes of the config')
     return parser.parse_args()
 
 
 def main() -> None:
     """Train, then save the weights."""
     args = parse_args()
-    init_default_scope('mmpose')
-    config = Config.fromfile(args.config)
+    config = read_config(args.config, args.cfg_options)
     torch.manual_seed(0)
     steps = {step['type']: step for step in config.train_dataloader.dataset.pipeline}
     clips = dict(

@@ -10,6 +10,7 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from pose_batches import batch, build, cascade, predict, train_step
+from star_pose.checkpoint import CheckpointError
 from star_pose.models import SRCascadeBackbone
 from star_pose.models.backbones.sr_cascade_backbone import TRAITS, SRNetworkTraits
 
@@ -154,14 +155,30 @@ def test_a_frozen_network_stays_in_eval_and_untrained():
     assert wrap().train().sr.training
 
 
-@pytest.mark.parametrize('prefix', ['generator.', 'module.generator.', ''])
-def test_a_checkpoint_loads_with_and_without_mmagics_prefix(prefix, tmp_path):
+@pytest.mark.parametrize('prefix', ['generator.', 'module.generator.', 'backbone.sr.', ''])
+def test_a_checkpoint_loads_from_mmagics_wrapper_and_from_a_whole_model(prefix, tmp_path):
     path = tmp_path / 'sr.pth'
-    torch.save({'state_dict': {f'{prefix}gain': torch.tensor([3.0])}}, path)
+    weights = {f'{prefix}gain': torch.tensor([3.0])}
+    beside = {'discriminator.weight': torch.ones(1)} if prefix else {}
+    torch.save({'state_dict': {**beside, **weights}}, path)
     assert wrap(checkpoint=str(path)).sr.gain == 3
-    torch.save({'state_dict': {'discriminator.weight': torch.ones(1)}}, path)
-    with pytest.raises(ValueError, match=r'holds no weight of RepeatPixels.*discriminator'):
+
+
+@pytest.mark.parametrize(
+    ('weights', 'said'),
+    [
+        ({'discriminator.weight': torch.ones(1)}, 'missing gain; unexpected discriminator.weight'),
+        ({'gain': torch.ones(1), 'bias': torch.ones(1)}, 'unexpected bias'),
+        ({'generator.gain': torch.ones(2)}, r'gain is \(2,\) instead of \(1,\)'),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused(weights, said, tmp_path):
+    path = tmp_path / 'sr.pth'
+    torch.save({'state_dict': weights}, path)
+    with pytest.raises(CheckpointError, match=f'sr.pth does not fit RepeatPixels.*{said}'):
         wrap(checkpoint=str(path))
+    with pytest.raises(CheckpointError, match='not found'):
+        wrap(checkpoint=str(tmp_path / 'none.pth'))
 
 
 def test_the_frame_is_normalised_in_fp32_under_autocast():

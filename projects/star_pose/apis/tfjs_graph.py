@@ -1,4 +1,4 @@
-"""Read a TensorFlow.js graph model: its nodes and its weights."""
+"""Read a TensorFlow.js model: a graph's nodes, and the weights of a graph or of Keras layers."""
 
 import base64
 import dataclasses
@@ -9,7 +9,7 @@ import numpy as np
 
 from ..datasets.errors import DataNotFoundError, LabelError
 
-__all__ = ['TfjsGraph', 'TfjsNode', 'read_tfjs_graph']
+__all__ = ['TfjsGraph', 'TfjsNode', 'read_tfjs_graph', 'read_tfjs_weights']
 
 
 @dataclasses.dataclass
@@ -57,23 +57,50 @@ def read_tfjs_graph(path: str) -> TfjsGraph:
         LabelError: If the file is no graph model, or the weights do not have the stated size.
     """
     path = str(path)
-    if not osp.isfile(path):
-        raise DataNotFoundError.describe('TensorFlow.js model', path)
+    content = _read_json(path)
     try:
-        with open(path, encoding='utf-8') as file:
-            content = json.load(file)
-        topology, groups = content['modelTopology'], content['weightsManifest']
-        nodes = [_node(node) for node in topology['node']]
+        nodes = [_node(node) for node in content['modelTopology']['node']]
     except (ValueError, KeyError, TypeError) as error:
         raise LabelError(f'{path} is no graph model of TensorFlow.js: {error!r}') from error
-    weights = {}
-    for group in groups:
-        weights.update(_read_weights(osp.dirname(path), group))
+    weights = _weights_of(content, path)
     inputs = {node.name: node.attributes['shape'] for node in nodes if node.op == 'Placeholder'}
     used = {name.split(':')[0] for node in nodes for name in node.inputs}
     run = [node for node in nodes if node.op not in ('Const', 'Placeholder')]
     outputs = sorted(node.name for node in run if node.name not in used)
     return TfjsGraph(_in_order(run, {*weights, *inputs}), weights, inputs, outputs)
+
+
+def read_tfjs_weights(path: str) -> dict[str, np.ndarray]:
+    """Read the weights of a model by name, whether it is a graph or Keras layers.
+
+    Args:
+        path: The json file; the files of weights that it names lie beside it.
+
+    Raises:
+        DataNotFoundError: If a file is missing.
+        LabelError: If the file is no such model, or the weights do not have the stated size.
+    """
+    return _weights_of(_read_json(str(path)), str(path))
+
+
+def _read_json(path: str) -> dict:
+    if not osp.isfile(path):
+        raise DataNotFoundError.describe('TensorFlow.js model', path)
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except ValueError as error:
+        raise LabelError(f'{path} is no model of TensorFlow.js: {error!r}') from error
+
+
+def _weights_of(content: dict, path: str) -> dict[str, np.ndarray]:
+    weights = {}
+    try:
+        for group in content['weightsManifest']:
+            weights.update(_read_weights(osp.dirname(path), group))
+    except (KeyError, TypeError) as error:
+        raise LabelError(f'{path} is no model of TensorFlow.js: {error!r}') from error
+    return weights
 
 
 def _node(stored: dict) -> TfjsNode:

@@ -20,6 +20,7 @@ HRNet or ResNet lies at ``4 * i``. The hand-off moves the fused map from one gri
 """
 
 from .backbones.movenet import MoveNet
+from .backbones.residual_dense_net import ResidualDenseNet
 from .backbones.sr_cascade_backbone import SRCascadeBackbone
 from .backbones.star_pose_net import STARPoseNet
 from .backbones.star_pose_sr_net import STARPoseSRNet
@@ -53,6 +54,7 @@ __all__ = [
     'PoseAwareSRLoss',
     'PoseClipDataPreprocessor',
     'PretrainedPoseNet',
+    'ResidualDenseNet',
     'ResidualHandoff',
     'SRCascadeBackbone',
     'STARPoseHead',

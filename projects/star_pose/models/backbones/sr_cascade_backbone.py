@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-import re
 from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.runner import CheckpointLoader, load_state_dict
 from mmengine.utils.dl_utils import mmcv_full_available
 from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from ...checkpoint import check_fit, made_for, read_checkpoint, select_weights
 from ..data_samples import as_clip, check_target, denormalise, target_index
 from ..heads.sr_decoder import bicubic_upsample
 
@@ -50,6 +49,10 @@ TRAITS = {
 }
 
 
+# Where MMagic's wrappers and this package's whole models hold the network.
+_PREFIXES = ('generator.', 'backbone.sr.')
+
+
 @MODELS.register_module()
 class SRCascadeBackbone(BaseBackbone):
     """Super-resolve a clip's target frame by a network of MMagic, for the pose network behind it.
@@ -68,9 +71,9 @@ class SRCascadeBackbone(BaseBackbone):
             cascade over a video does; ``'target'``: the target frame alone. A network over clips
             always sees all.
         frozen: Keep the network in eval mode and untrained.
-        checkpoint: Path or URL of the network's weights, published by MMagic (the prefix
-            ``generator.`` of its wrappers is stripped) or of the bare network. They are read in
-            :meth:`init_weights`.
+        checkpoint: Path or URL of the network's weights: published by MMagic, where they are its
+            wrapper's ``generator``, written by ``benchmarks/train_sr.py``, or of the bare network.
+            They are read in :meth:`init_weights`, all of them or none.
         mean: What the data preprocessor subtracted, RGB in [0, 255].
         std: What it divided by.
         init_cfg: As :class:`mmengine.model.BaseModule`.
@@ -113,21 +116,19 @@ class SRCascadeBackbone(BaseBackbone):
         """Initialise, then load the network's checkpoint.
 
         Raises:
-            ValueError: If the checkpoint holds none of the network's weights.
+            CheckpointError: As :func:`star_pose.checkpoint.load_weights`.
         """
         first_time = not self.is_init
         super().init_weights()
         if self.checkpoint is None or not first_time:
             return
-        content = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
-        weights = content.get('state_dict', content)
-        weights = {re.sub(r'^(module\.)?generator\.', '', key): weights[key] for key in weights}
-        if not weights.keys() & self.sr.state_dict().keys():
-            raise ValueError(
-                f'checkpoint {self.checkpoint} holds no weight of {type(self.sr).__name__}; '
-                f'its first names are {list(weights)[:3]}'
-            )
-        load_state_dict(self.sr, weights, strict=False)
+        content = read_checkpoint(self.checkpoint)
+        weights = select_weights(content, self.sr, self.checkpoint)
+        for prefix in _PREFIXES:
+            inside = {n[len(prefix) :]: w for n, w in weights.items() if n.startswith(prefix)}
+            weights = inside or weights
+        check_fit(self.sr, weights, self.checkpoint, made_for(content))
+        self.sr.load_state_dict(weights, strict=False)
 
     def train(self, mode: bool = True) -> SRCascadeBackbone:
         """Set the mode, but for a frozen network, which stays in eval."""
