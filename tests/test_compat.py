@@ -12,6 +12,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import runner as runner_module
+from mmpose.registry import MODELS
 from packaging.version import Version
 
 from star_pose import compat
@@ -276,3 +277,13 @@ def test_the_process_group_is_left_at_the_interpreters_end(tmp_path, monkeypatch
     end()
     assert not torch.distributed.is_initialized()
     end()  # a script that has left it itself
+
+
+def test_a_type_of_a_package_that_is_missing_names_the_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mmpretrain', None)  # as where it is not installed
+    backbone = dict(type='mmpretrain.VisionTransformer', arch='deit-tiny')
+    with pytest.raises(ImportError, match=r'Transformer needs mmpretrain.*pip install mmpre'):
+        MODELS.build(dict(type='TopdownPoseEstimator', backbone=backbone))
+    assert MODELS.get('mmpose.HRNet') is MODELS.get('HRNet')
+    assert MODELS.get('mmdet.HRNet') is not MODELS.get('HRNet')
+    assert MODELS.get('mmdet.NoSuchNet') is None

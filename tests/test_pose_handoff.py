@@ -5,6 +5,7 @@ import torch
 from mmpose.registry import MODELS
 
 from pose_batches import build, cascade, estimator, heatmap_head, hrnet, resnet, star_pose
+from star_pose.checkpoint import CheckpointError
 from star_pose.models.heads.pose_handoff import find_stem, move_grid, run_stem, run_trunk
 
 FAMILIES = {
@@ -118,6 +119,15 @@ def test_a_checkpoint_of_mmposes_own_hrnet_moves_in_whole(handoff, tmp_path):
             activations = model(frame, None)
         expected = stock(upsampled, None)
     torch.testing.assert_close(activations, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_checkpoint_of_another_network_is_refused_under_mmengines_name_too(tmp_path):
+    path = tmp_path / 'wide.pth'
+    wide = build(estimator(hrnet(16), heatmap_head(16)))
+    torch.save({'state_dict': wide.state_dict()}, path)
+    net = estimator(init_cfg={'type': 'Pretrained', 'checkpoint': str(path)})
+    with pytest.raises(CheckpointError, match=r'wide\.pth does not fit TopdownPoseEstimator'):
+        build(star_pose('image', pose_net=net))
 
 
 def test_feature_freezes_the_stem_it_does_not_run():

@@ -32,7 +32,7 @@ model = dict(
                 decoder=dict(
                     type='MSRAHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2)),
             init_cfg=dict(
-                type='Pretrained',
+                type='PretrainedPoseNet',
                 checkpoint='https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth')),
         # 'backbone' is what the head reads: 32 channels of stride 4.
         distillation=dict(levels=['backbone'], output='squared', output_weight=1.0)),

@@ -35,7 +35,7 @@ model = dict(
             backbone=dict(type='MoveNet', arch='lightning'),
             head=dict(type='MoveNetHead', in_channels=24, out_channels=17, decoder=codec),
             init_cfg=dict(
-                type='Pretrained', checkpoint='star_pose://movenet-lightning.pth')),
+                type='PretrainedPoseNet', checkpoint='star_pose://movenet-lightning.pth')),
         sr_decoder=dict(type='PixelShuffleSRDecoder', in_channels=32, scale=scale),
         distillation=dict(
             type='FrozenNetworkDistillation',

@@ -39,7 +39,7 @@ model = dict(
                     type='SimCCLabel', input_size=(192, 256), sigma=(4.9, 5.66),
                     simcc_split_ratio=2.0, normalize=False, use_dark=False)),
             init_cfg=dict(
-                type='Pretrained',
+                type='PretrainedPoseNet',
                 checkpoint='https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/rtmpose-m_simcc-coco_pt-aic-coco_420e-256x192-d8dd5ca4_20230127.pth')),
         # One early level, where textures are, and what the head reads.
         distillation=dict(

@@ -25,7 +25,7 @@ model = dict(
         handoff='image',
         in_channels=3,
         scale=scale,
-        # A published RTMPose-s loads whole: init_cfg=dict(type='Pretrained', checkpoint=PATH).
+        # A published RTMPose-s loads whole: init_cfg=dict(type='PretrainedPoseNet', checkpoint=PATH).
         pose_net=dict(
             type='TopdownPoseEstimator',
             backbone=dict(

@@ -7,6 +7,8 @@ imports those modules before it imports the default scope.
 
 import atexit
 import datetime
+import functools
+import importlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
@@ -24,6 +26,7 @@ __all__ = [
     'declare_torchvision_ops',
     'end_processes',
     'init_dist_anywhere',
+    'name_missing_packages',
     'restricted_getattr',
     'stub_mmcv_ops',
     'support_cpu_processes',
@@ -43,6 +46,9 @@ SUPPORTED_VERSIONS = {
 
 # What a distribution may be called besides its name: mmcv-lite is mmcv without compiled ops.
 _OTHER_NAMES = {'mmcv': ('mmcv-lite',)}
+
+# Whose types MMPose's own configs name, and what pip calls them.
+_SIBLINGS = {'mmdet': 'mmdet', 'mmpretrain': 'mmpretrain', 'mmseg': 'mmsegmentation'}
 
 _TORCHVISION_SCHEMAS = (
     'nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
@@ -266,6 +272,34 @@ def end_processes() -> None:
         torch.distributed.destroy_process_group()
 
 
+def name_missing_packages() -> None:
+    """Let a config whose type belongs to another package of OpenMMLab say that it is missing.
+
+    ViTPose's backbone is ``mmpretrain.VisionTransformer``. Without MMPretrain, MMEngine logs a
+    warning and then says that the type is not in MMPose's registry. Does nothing where the package
+    can be imported.
+    """
+    from mmengine.registry import Registry
+
+    if hasattr(Registry.get, '__wrapped__'):
+        return
+
+    @functools.wraps(Registry.get)
+    def get(self, key: str) -> type | None:
+        package, _, name = key.partition('.')
+        if name and package in _SIBLINGS:
+            try:
+                importlib.import_module(package)
+            except ImportError as error:
+                raise ImportError(
+                    f'{key} needs {package}, which cannot be imported ({error}); install it: '
+                    f'{sys.executable} -m pip install {_SIBLINGS[package]}'
+                ) from error
+        return get.__wrapped__(self, key)
+
+    Registry.get = get
+
+
 def apply() -> None:
     """Check the versions, then apply every cure; a second call changes nothing."""
     check_versions()
@@ -273,3 +307,4 @@ def apply() -> None:
     declare_torchvision_ops()
     allow_checkpoint_types()
     support_cpu_processes()
+    name_missing_packages()

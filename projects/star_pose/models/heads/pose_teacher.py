@@ -15,9 +15,16 @@ __all__ = ['PoseTeacher', 'build_pose_net', 'freeze', 'full_precision', 'to_floa
 def build_pose_net(config: dict) -> BasePoseEstimator:
     """Build a whole estimator.
 
+    MMEngine's ``Pretrained`` of the whole is read as :class:`PretrainedPoseNet`, which loads every
+    weight or refuses; with a ``prefix``, or inside a part, it stays MMEngine's.
+
     Raises:
         TypeError: If it is something else.
     """
+    init = config.get('init_cfg')
+    if isinstance(init, dict) and init.get('type') == 'Pretrained' and not init.get('prefix'):
+        checked = dict(type='PretrainedPoseNet', checkpoint=init['checkpoint'])
+        config = {**config, 'init_cfg': checked}
     pose_net = MODELS.build(config)
     if not isinstance(pose_net, BasePoseEstimator) or not pose_net.with_head:
         raise TypeError(
