@@ -1,11 +1,15 @@
 """Time STAR-Pose beside cascades and the bicubic baseline: a clip in, keypoints out.
 
     python benchmarks/speed.py --threads 2 --rounds 9
+    python benchmarks/speed.py --pose-nets movenet-lightning movenet-thunder --name speed_shipped
 
-Every system is a config of this project with the flagship's pose network (HRNet-W32 at 256x192),
-run through the stock estimator: data preprocessor, model, decoding. The weights are random, which
-changes no time. All systems are timed turn by turn in one run, so that the ratios survive a noisy
-machine. The flip test, which doubles everybody's cost, is off.
+Every system is a config of this project with the same pose network (the flagship's HRNet-W32 at
+256x192, or one of the shipped models' MoveNets), run through the stock estimator: data
+preprocessor, model, decoding. The weights are random, which changes no time. All systems of a pose
+network are timed turn by turn in one run, so that the ratios survive a noisy machine; with
+``--cpu-time`` the processor's time of one thread is counted, where other programs run too. The flip
+test, which doubles everybody's cost, is off. Before the MoveNets the fusion of five frames'
+evidence is timed too, as a video adds it to each frame.
 
 ``--deploy`` adds rows of systems that went through ``star_pose.apis.deploy``: batch norms folded,
 compiled for the batch, in each type. That takes about a minute a system, type and batch size.
@@ -23,10 +27,11 @@ import pathlib
 import shlex
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from harness import time_interleaved, write_result
+from harness import current_commit, time_interleaved, write_result
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -37,6 +42,7 @@ from rich.progress import track
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.apis.deploy import deploy
 from star_pose.apis.model_info import count_parts
+from star_pose.apis.track_evidence import FrameEvidence, average_evidence
 from star_pose.models import STARPoseNet
 from star_pose.posetrack.evaluate import markdown_table
 
@@ -45,18 +51,18 @@ FLAGSHIP = CONFIGS / 'star_pose_64x48_posetrack.py'
 BASELINE = 'bicubic'
 PEERS = 'hrnet-w32_64x48_posetrack'  # what the peers' configs share: pose network, size, data
 HANDOFFS = ('feature', 'residual', 'image')
+FLAGSHIPS = 'hrnet-w32'
+POSE_NETS = (FLAGSHIPS, 'movenet-lightning', 'movenet-thunder')
+FROZEN_PEERS = 'movenet-lightning_64x48_coco'  # the cascades before a frozen network, Thunder too
+FUSION = 'evidence of 5 frames, added in a video'
 
 
-def load_systems(configs: list[pathlib.Path] | None) -> tuple[dict[str, dict], dict[str, str]]:
-    """Build the systems: those of the configs, or ours, the baseline and the cascades.
+def load_systems(models: dict[str, dict]) -> tuple[dict[str, torch.nn.Module], dict[str, str]]:
+    """Build the systems.
 
     Returns:
         Name to model, and name to the reason for those that cannot run here.
     """
-    if configs:
-        models = {path.stem: Config.fromfile(path).model for path in configs}
-    else:
-        models = flagship_systems()
     runnable, refused = {}, {}
     for name, model in models.items():
         try:
@@ -66,6 +72,21 @@ def load_systems(configs: list[pathlib.Path] | None) -> tuple[dict[str, dict], d
     if not any(BASELINE in name for name in runnable):
         sys.exit(f'one of the configs must be a {BASELINE} baseline: ratios are to it')
     return runnable, refused
+
+
+def systems_of(pose_net: str) -> dict[str, dict]:
+    """Collect the model definitions around a pose network: ours, the baseline, the cascades."""
+    if pose_net == FLAGSHIPS:
+        return flagship_systems()
+    adapted = Config.fromfile(CONFIGS / 'adapt' / f'{pose_net}_64x48_coco.py').model
+    models = {'STAR-Pose': adapted}
+    baseline = CONFIGS / 'baselines' / f'{BASELINE}_{FROZEN_PEERS}.py'
+    for path in (baseline, *sorted((CONFIGS / 'cascades').glob(f'*_{FROZEN_PEERS}.py'))):
+        name = path.stem.removesuffix(f'_{FROZEN_PEERS}')
+        model = Config.fromfile(path).model
+        model.head.pose_net = adapted.head.pose_net
+        models[name if name == BASELINE else f'cascade {name}'] = model
+    return models
 
 
 def flagship_systems() -> dict[str, dict]:
@@ -136,14 +157,40 @@ def predictor(model: torch.nn.Module, batch: dict, dtype: torch.dtype, device: t
     return run
 
 
+def evidence_fusion(pose_net: str) -> Callable[[], np.ndarray]:
+    """Return what a video adds to a frame: four kept frames' heatmaps fused with a new one's."""
+    width, height = Config.fromfile(CONFIGS / 'adapt' / f'{pose_net}_64x48_coco.py').codec[
+        'heatmap_size'
+    ]
+    rng = np.random.default_rng(0)
+
+    def frame() -> FrameEvidence:
+        crop = rng.integers(0, 256, (3, height, width), dtype=np.uint8)
+        maps = rng.random((17, height, width), np.float32)
+        return FrameEvidence(maps, crop, np.zeros(2), np.array([192.0, 256.0]))
+
+    kept = [frame() for _ in range(4)]
+
+    def run() -> np.ndarray:
+        new = copy.copy(kept[0])
+        for cached in ('grey', 'cells'):  # computed once for each frame
+            vars(new).pop(cached, None)
+        return average_evidence([*kept, new], 4)
+
+    run()
+    return run
+
+
 class PartTimer:
     """Add up the time spent in named modules of a model by forward hooks.
 
     Args:
         parts: Name to module; none inside another.
+        clock: As of ``time_interleaved``.
     """
 
-    def __init__(self, parts: dict[str, torch.nn.Module]) -> None:
+    def __init__(self, parts: dict[str, torch.nn.Module], clock: Callable[[], float]) -> None:
+        self.clock = clock
         self.seconds = dict.fromkeys(parts, 0.0)
         self._started: dict[str, float] = {}
         self._hooks = []
@@ -153,13 +200,13 @@ class PartTimer:
 
     def _start(self, name: str):
         def hook(module, args) -> None:
-            self._started[name] = time.perf_counter()
+            self._started[name] = self.clock()
 
         return hook
 
     def _stop(self, name: str):
         def hook(module, args, output) -> None:
-            self.seconds[name] += time.perf_counter() - self._started[name]
+            self.seconds[name] += self.clock() - self._started[name]
 
         return hook
 
@@ -169,7 +216,7 @@ class PartTimer:
             hook.remove()
 
 
-def time_parts(model: torch.nn.Module, run, rounds: int) -> dict[str, float]:
+def time_parts(model: torch.nn.Module, run, rounds: int, clock) -> dict[str, float]:
     """Share a system's time out to its parts, in milliseconds a call (mean over ``rounds``)."""
     parts = {
         'preprocessing': model.data_preprocessor,
@@ -180,27 +227,27 @@ def time_parts(model: torch.nn.Module, run, rounds: int) -> dict[str, float]:
     if model.head.sr_decoder is not None:
         parts['SR decoder'] = model.head.sr_decoder
     run()
-    timer = PartTimer(parts)
-    start = time.perf_counter()
+    timer = PartTimer(parts, clock)
+    start = clock()
     for _ in range(rounds):
         run()
-    total = time.perf_counter() - start
+    total = clock() - start
     timer.remove()
     shares = {name: 1e3 * spent / rounds for name, spent in timer.seconds.items()}
     shares['pose network, decoding'] = 1e3 * total / rounds - sum(shares.values())
     return {name: round(value, 2) for name, value in shares.items()}
 
 
-def matmul_peak(dtype: torch.dtype, device: torch.device, size: int = 2048) -> float:
+def matmul_peak(dtype: torch.dtype, device: torch.device, clock, size: int = 2048) -> float:
     """Measure the machine's matrix product, in 10^9 multiply-accumulates a second."""
     a = torch.rand(size, size, device=device).to(dtype)
     times = []
     for _ in range(6):
-        start = time.perf_counter()
+        start = clock()
         torch.mm(a, a)
         if device.type == 'cuda':
             torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return size**3 / min(times) / 1e9
 
 
@@ -212,38 +259,49 @@ def limit(model: torch.nn.Module, batch: dict, peaks: dict[str, float]) -> dict[
     return {'gmac': round(gmac, 3), **times}
 
 
-def measure(systems: dict, batches: list[int], dtypes: list[str], args, device) -> list[dict]:
+def measure(pose_net: str, systems: dict, args, device: torch.device) -> list[dict]:
     """Time all systems under every batch size and type; ratios are to the baseline's fp32."""
     rows = []
     baseline = next(name for name in systems if BASELINE in name)
-    for num_clips in batches:
+    for num_clips in args.batches:
         batch = make_batch(num_clips, args.frames, (48, 64), 4)
         runs = {
             (name, dtype): predictor(model, batch, getattr(torch, dtype), device)
-            for dtype in dtypes
+            for dtype in args.dtypes
             for name, model in systems.items()
         }
         chosen = [n for n in systems if args.deploy and any(word in n for word in args.deploy)]
-        forms = [(name, dtype) for dtype in dtypes for name in chosen]
+        forms = [(name, dtype) for dtype in args.dtypes for name in chosen]
         for name, dtype in track(forms, description=f'compilation, batch {num_clips}'):
             shape = (num_clips, args.frames, 3, 64, 48)
             compiled = deploy(systems[name], shape, getattr(torch, dtype))
             # Its type is its own: no autocast around it.
             runs[name, f'{dtype}, compiled'] = predictor(compiled, batch, torch.float32, device)
+        if pose_net in POSE_NETS[1:] and num_clips == 1:
+            runs[FUSION, 'float32'] = evidence_fusion(pose_net)
         for run in track(runs.values(), description=f'warm-up, batch {num_clips}'):
             run()
-        times = time_interleaved(runs, args.rounds, warmup=1)
+        times = time_interleaved(runs, args.rounds, warmup=1, clock=args.clock)
         base = times[baseline, 'float32']['median_ms']
         for (name, dtype), values in times.items():
-            row = {'system': name, 'dtype': dtype, 'batch': num_clips, **values}
-            rows.append({**row, 'ratio_to_bicubic_fp32': round(values['median_ms'] / base, 3)})
+            row = {'pose_net': pose_net, 'system': name, 'dtype': dtype, 'batch': num_clips}
+            ratio = round(values['median_ms'] / base, 3)
+            rows.append({**row, **values, 'ratio_to_bicubic_fp32': ratio})
     return rows
 
 
 def table(rows: list[dict]) -> str:
     """Lay the rows out in Markdown."""
-    head = ['system', 'dtype', 'batch', 'median ms', 'quartiles', 'x bicubic fp32']
-    keys = ('system', 'dtype', 'batch', 'median_ms', 'quartiles', 'ratio_to_bicubic_fp32')
+    head = ['pose network', 'system', 'dtype', 'batch', 'median ms', 'quartiles', 'x bicubic fp32']
+    keys = (
+        'pose_net',
+        'system',
+        'dtype',
+        'batch',
+        'median_ms',
+        'quartiles',
+        'ratio_to_bicubic_fp32',
+    )
     rows = [{**row, 'quartiles': f'{row["q1_ms"]} - {row["q3_ms"]}'} for row in rows]
     return markdown_table(head, [[str(row[key]) for key in keys] for row in rows])
 
@@ -254,11 +312,15 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('configs', nargs='*', type=pathlib.Path, help='systems to time instead')
+    parser.add_argument('--pose-nets', nargs='+', default=[FLAGSHIPS], choices=POSE_NETS)
     parser.add_argument('--frames', type=int, default=5, help='T, frames a clip')
     parser.add_argument('--batches', type=int, nargs='+', default=[1, 8])
     parser.add_argument('--dtypes', nargs='+', default=['float32', 'bfloat16'])
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--threads', type=int, default=2, help='CPU threads')
+    parser.add_argument(
+        '--cpu-time', action='store_true', help="the process's own time, with --threads 1"
+    )
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument(
         '--deploy', nargs='*', help='compile systems whose name contains one of these'
@@ -271,40 +333,52 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Build everything, time it, print and write the tables."""
     args = parse_args()
+    args.clock = time.process_time if args.cpu_time else time.perf_counter
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     init_default_scope('mmpose')
     device = torch.device(args.device)
-    systems, refused = load_systems(args.configs)
-    for name, reason in refused.items():
-        print(f'{name}: not timed. {reason}')
-    if args.only:
-        wanted = [*args.only, BASELINE]
-        systems = {n: m for n, m in systems.items() if any(word in n for word in wanted)}
-    for model in systems.values():
-        model.to(device)
-    rows = measure(systems, args.batches, args.dtypes, args, device)
-    print(table(rows))
-    batch = make_batch(1, args.frames, (48, 64), 4)
-    ours = {n: m for n, m in systems.items() if isinstance(m.backbone, STARPoseNet)}
-    parts = {
-        name: time_parts(model, predictor(model, batch, torch.float32, device), args.rounds)
-        for name, model in ours.items()
+    if args.configs:
+        groups = {'': {path.stem: Config.fromfile(path).model for path in args.configs}}
+    else:
+        groups = {pose_net: systems_of(pose_net) for pose_net in args.pose_nets}
+    rows, parts, limits, not_timed = [], {}, {}, {}
+    peaks = {
+        dtype: round(matmul_peak(getattr(torch, dtype), device, args.clock), 1)
+        for dtype in args.dtypes
     }
-    for name, shares in parts.items():
-        print(name, shares)
-    peaks = {dtype: round(matmul_peak(getattr(torch, dtype), device), 1) for dtype in args.dtypes}
     print('matrix product, GMAC/s:', peaks)
-    limits = {name: limit(model, batch, peaks) for name, model in systems.items()}
+    batch = make_batch(1, args.frames, (48, 64), 4)
+    for pose_net, models in groups.items():
+        if args.only:
+            wanted = [*args.only, BASELINE]
+            models = {n: m for n, m in models.items() if any(word in n for word in wanted)}
+        systems, refused = load_systems(models)
+        for name, reason in refused.items():
+            print(f'{name}: not timed. {reason}')
+        for model in systems.values():
+            model.to(device)
+        rows += measure(pose_net, systems, args, device)
+        before = f'{pose_net}: ' if len(groups) > 1 else ''
+        not_timed.update({f'{before}{name}': reason for name, reason in refused.items()})
+        limits.update({f'{before}{n}': limit(m, batch, peaks) for n, m in systems.items()})
+        for name, model in systems.items():
+            if isinstance(model.backbone, STARPoseNet):
+                run = predictor(model, batch, torch.float32, device)
+                parts[f'{before}{name}'] = time_parts(model, run, args.rounds, args.clock)
+                print(f'{before}{name}', parts[f'{before}{name}'])
+    print(table(rows))
     result = {
         'frames': args.frames,
         'rounds': args.rounds,
         'device': args.device,
+        'clock': 'processor' if args.cpu_time else 'wall',
+        'commit': current_commit(),
         'rows': rows,
         'parts_ms_fp32_batch1': parts,
         'matmul_gmacs': peaks,
         'limits': limits,
-        'not_timed': refused,
+        'not_timed': not_timed,
     }
     print(write_result(args.name, result, shlex.join(['python', *sys.argv])))
 
