@@ -96,15 +96,6 @@ def test_two_processes_train(checkpoint):
     assert [line['iter'] for line in lines if 'loss' in line] == [1]  # 3 samples, 2 x 2 a step
 
 
-def test_one_process_trains_by_path(installed, options, tmp_path):
-    done = run_command(
-        'mim', 'train', 'star_pose', REPO / 'configs' / TINY, '--no-validate',
-        '--work-dir', 'work', *options, cwd=tmp_path, python_path=str(installed),
-    )  # fmt: skip
-    assert 'Training finished successfully' in done.stdout
-    assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
-
-
 def test_one_checkpoint_evaluates_the_same_on_one_and_two_processes(
     installed, checkpoint, options, tmp_path
 ):
