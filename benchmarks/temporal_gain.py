@@ -32,7 +32,7 @@ from star_pose.posetrack.evaluate import markdown_table
 
 CHANNELS, NUM_FRAMES, SCALE = 32, 5, 4
 SIZE, PHOTO = (96, 128), (144, 192)  # (w, h) of the high-resolution frame, and of what it moves in
-NOISE = 0.02  # deviation, in deviations of the photographs' pixels
+NOISE = 0.02  # standard deviation, as a share of that of the photographs' pixels
 NUM_HELD_OUT = 64
 VARIANTS = {
     'T=1': (1, {}),
@@ -61,7 +61,7 @@ class SuperResolver(nn.Module):
 
 
 def load_photographs(folder: pathlib.Path, number: int) -> Tensor:
-    """Read the centres of photographs that are large enough: (P, 3, h, w), about unit deviation.
+    """Read the centres of photographs that are large enough, normalised: (P, 3, h, w).
 
     Raises:
         FileNotFoundError: If the folder holds fewer than ``number``.

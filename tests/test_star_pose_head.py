@@ -184,16 +184,6 @@ def test_without_any_target_the_decoder_stays_in_the_graph(handoff):
     assert all(p.grad is not None for p in model.head.sr_decoder.parameters())
 
 
-def test_the_samples_weight_scales_its_loss():
-    model = build(star_pose())
-    data, weighted = batch(), batch()
-    for sample in weighted['data_samples']:
-        sample.set_metainfo({'sr_weight': 0.25})
-    full, quarter = losses_of(model, data), losses_of(model, weighted)
-    torch.testing.assert_close(quarter['loss_sr_pixel'], full['loss_sr_pixel'] / 4)
-    assert quarter['loss_kpt'] == full['loss_kpt']
-
-
 @pytest.mark.parametrize('kind', POSE_NETS)
 def test_the_pose_head_is_an_fp32_island_under_autocast(kind):
     net, codec = POSE_NETS[kind]

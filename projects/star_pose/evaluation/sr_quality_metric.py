@@ -7,6 +7,7 @@ import torch
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
+from ..models.data_samples import denormalise
 from ..posetrack.score_ap import mean_labelled
 from .clip_metric import ClipMetric
 
@@ -169,11 +170,7 @@ def target_to_rgb(image: torch.Tensor, img_norm_cfg: dict | None) -> torch.Tenso
             f'gt_sr.img has dtype {image.dtype}, so it is normalised, but the sample has no '
             'img_norm_cfg to undo it; use PoseClipDataPreprocessor, which records it'
         )
-    mean, std = (
-        torch.tensor(img_norm_cfg[key], device=image.device).view(3, 1, 1)
-        for key in ('mean', 'std')
-    )
-    return image.float() * std + mean
+    return denormalise(image.float(), **img_norm_cfg)
 
 
 def image_to_crop(keypoints: np.ndarray, metainfo: dict) -> np.ndarray:

@@ -156,7 +156,7 @@ def gather_sr_targets(samples: SampleList, like: Tensor) -> tuple[Tensor, Tensor
 
     Args:
         samples: N samples; ``gt_sr`` holds ``img`` (3, H, W), normalised, and optionally ``mask``
-            (1, H, W), 1 inside the source image; ``sr_weight`` of the metainfo defaults to 1.
+            (1, H, W), 1 inside the source image.
         like: (N, 3, H, W), the super-resolved frames.
 
     Returns:
@@ -178,7 +178,7 @@ def gather_sr_targets(samples: SampleList, like: Tensor) -> tuple[Tensor, Tensor
             )
         hr[index] = target.img
         mask[index] = target.mask if 'mask' in target else 1
-        weight[index] = sample.metainfo.get('sr_weight', 1.0)
+        weight[index] = 1
     return hr, mask, weight
 
 
