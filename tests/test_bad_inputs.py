@@ -181,6 +181,19 @@ def test_a_film_that_was_cut_off_gives_what_it_holds_and_says_so(tool, folder, f
     assert any(text.startswith(wanted) for text in said)
 
 
+def test_frames_behind_damage_are_counted_and_marked_as_guessed(tool, folder, films, capsys):
+    content = bytearray((films / 'good.mp4').read_bytes())
+    with av.open(str(films / 'good.mp4')) as container:
+        third = [packet for packet in container.demux(video=0) if packet.size][2]
+        content[third.pos : third.pos + third.size] = bytes(third.size)
+    (folder / 'torn.mp4').write_bytes(content)
+    assert run(tool, 'torn.mp4', *MODEL, *BOX, '--no-video') == 3
+    images = json.loads((folder / 'torn.poses.json').read_text())['images']
+    guessed = [image['id'] for image in images if not image.get('certain', True)]
+    assert 0 < len(guessed) < len(images) < FRAMES
+    assert f'the numbers of {len(guessed)} frames behind are a guess' in complaint(capsys)
+
+
 def test_pictures_that_cannot_be_read_are_named(tool, folder, capsys):
     write_folder(folder / 'walk')
     whole = (folder / 'walk' / '000003.png').read_bytes()

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageOps
 from clip_samples import build, texture
 from star_pose.datasets import ClipReader, ClipReadError, DataError, video_refs
 from star_pose.datasets.frames.clip_reader import image_size, split_ref, video_times
-from star_pose.datasets.frames.video_file import VideoFile
+from star_pose.datasets.frames.video_file import VideoFile, stream_film
 
 SIZE = (96, 64)
 
@@ -416,6 +416,14 @@ def test_video_damaged_inside_is_refused_because_later_numbers_are_uncertain(tmp
     assert [number_of(video.read(t)) for t in range(10)] == list(range(10))
     with pytest.raises(ValueError, match=r'torn.mp4: after frame 17 .* no certain number'):
         len(VideoFile(str(path)))
+    shown = list(stream_film(str(path)))
+    first_fault = next(frame.index for frame in shown if frame.image is None)
+    assert first_fault == 18
+    assert [frame.certain for frame in shown if frame.image is not None] == (
+        [True] * 18 + [False] * (sum(frame.image is not None for frame in shown) - 18)
+    )
+    assert [number_of(frame.image) for frame in shown[:18]] == list(range(18))
+    assert not shown[-1].certain
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from star_pose.checkpoint import CheckpointError
+from star_pose.engine.outputs import OutputError
 from tiny_runs import ADAPTED_WEIGHTS, QUICK, REPO, last_log, run_command, run_tool
 
 LSPE = REPO / 'configs/star_pose_tiny_64x48_lspe.py'
@@ -138,6 +139,14 @@ def test_published_weights_are_the_same_in_half_precision(trained, tmp_path, cap
         if value.is_floating_point():
             assert ('running_' in name) == (value.dtype == torch.float32)
     assert torch.load(out)['meta']['dataset_meta']['keypoint_id2name'][0] == 'nose'
+
+
+def test_published_weights_never_replace_what_they_are_made_of(trained):
+    path = trained / 'epoch_1.pth'
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match=r'epoch_1.pth is an input'):
+        run_tool('publish_model', path, path, '--config', LSPE)
+    assert path.read_bytes() == before
 
 
 def test_a_checkpoint_of_another_model_is_not_published(trained, tmp_path):

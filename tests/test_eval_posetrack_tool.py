@@ -80,6 +80,30 @@ def test_bad_files_end_with_status_1_and_the_place(main, tmp_path, capsys):
     assert 'nowhere does not exist' in capsys.readouterr().err
 
 
+def test_predictions_of_shifted_ids_are_refused(main, tmp_path, capsys):
+    names = [f'walk/frame_{frame:04d}.jpg' for frame in (1, 2, 3)]
+    for side, offset in (('gt', 0), ('pred', -1)):
+        images = [{'id': i + offset, 'file_name': name} for i, name in enumerate(names, start=1)]
+        people = [prediction(i + offset, pose(25 * i), i) for i in (1, 2, 3)]
+        people = [{**one, 'bbox_head': [0, 0, 30, 40]} for one in people]
+        content = {'images': images, 'annotations': people, 'categories': build.CATEGORIES}
+        build.write(tmp_path / side, {'walk': content})
+    assert main(tmp_path / 'gt', tmp_path / 'pred') == 1
+    assert 'contradicts the name' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('out', ['gt/{}.json', 'pred/{}.json', 'gt', 'gt/{}.json/x.json'])
+def test_an_output_is_no_input_and_tried_before_the_work(main, tmp_path, capsys, out):
+    gt, pred, _ = build.write_case(tmp_path, 'case6')
+    name = next(gt.iterdir()).stem
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*.json')}
+    assert main(gt, pred, '--out', tmp_path / out.format(name)) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith('OutputError: output ')
+    assert said.out == ''
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*.json')} == before
+
+
 def test_a_good_submission_is_called_valid(main, tmp_path, capsys):
     gt = build.write(tmp_path / 'gt', {VIDEO: document([label(0, pose())])})
     pred = build.write(tmp_path / 'pred', {VIDEO: document([prediction(0, pose())])})

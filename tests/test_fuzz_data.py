@@ -1,4 +1,4 @@
-"""Random damage to images, videos and label files: an error of the project's own, or a result.
+"""Random damage to images, videos, labels and boxes: an error of the project's own, or a result.
 
 A small number of mutations runs here; ``STAR_POSE_FUZZ=10000`` asks for that many of each kind.
 """
@@ -19,6 +19,8 @@ from mmengine.registry import DefaultScope
 
 from clip_samples import texture
 from posetrack_folder import COCO, JHMDB, POSETRACK18, make_posetrack, make_video, write_json
+from star_pose.apis.box_file import FileBoxes
+from star_pose.apis.frame_sources import open_source
 from star_pose.datasets import (
     ClipReader,
     CocoStillClipDataset,
@@ -124,8 +126,16 @@ def test_damaged_videos_are_read_or_refused(tmp_path, suffix):
             for place in rng.permutation(len(refs))[:4]:
                 assert reader.read(refs[place]).ndim == 3
 
-        results.add(outcome(read))
-    assert False in results
+        def stream():
+            source, numbers = open_source(str(path)), []
+            for frame in source.frames():
+                assert frame.image.ndim == 3
+                assert frame.certain == (not source.bad)
+                numbers.append(frame.index)
+            assert numbers == sorted(set(numbers))
+
+        results |= {outcome(read), outcome(stream)}
+    assert results == {True, False}
 
 
 VALUES = (
@@ -231,6 +241,35 @@ def test_damaged_detections_are_read_or_refused(tmp_path):
                     lazy_init=True,
                 )
             )  # fmt: skip
+
+        results.add(outcome(load))
+    assert results == {True, False}
+
+
+def test_damaged_box_files_of_a_video_are_read_or_refused(tmp_path):
+    rng = np.random.default_rng(5)
+    frames = [f'{tmp_path}/walk/{frame:06d}.jpg' for frame in range(6)]
+    boxes = [dict(image_id=n, category_id=1, bbox=[9, 9, 9 + n, 30], score=0.9) for n in range(6)]
+    labels = dict(
+        images=[dict(id=n, file_name=f'walk/{n:06d}.jpg') for n in range(6)],
+        annotations=[dict(box, id=n, iscrowd=int(n == 4)) for n, box in enumerate(boxes)],
+        categories=[dict(id=1, name='Person'), dict(id=2, name='ball')],
+    )
+    results, path = set(), tmp_path / 'boxes.json'
+    for number in range(NUMBER):
+        whole = (boxes, labels)[number % 2]
+        if rng.random() < 0.8:
+            write_json(path, changed(whole, rng))
+        else:
+            path.write_bytes(damaged(json.dumps(whole).encode(), rng))
+
+        def load():
+            source = FileBoxes(str(path), frames)
+            for index in range(len(frames)):
+                found, scores = source(index, None)
+                assert found.shape == (len(scores), 4)
+                assert np.isfinite(found).all()
+                assert (found[:, 2:] >= found[:, :2]).all()
 
         results.add(outcome(load))
     assert results == {True, False}

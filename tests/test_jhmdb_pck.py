@@ -79,6 +79,11 @@ def test_an_error_of_exactly_the_threshold_is_a_miss():
     assert metrics['jhmdb/PCK@0.25'] == 100
 
 
+def test_a_joint_that_is_nowhere_is_refused():
+    with pytest.raises(ValueError, match='a predicted coordinate is NaN'):
+        evaluate([one_person(np.nan)])
+
+
 def test_box_and_torso_are_different_sizes():
     metrics = evaluate([one_person(15.0)])
     assert metrics['jhmdb/PCK@0.2'] == 100, '15 px of a 100 px box'

@@ -37,6 +37,12 @@ def test_constant_velocity_has_no_acceleration():
     assert metrics == {'jitter/accel_error': 0, 'jitter/accel': 0, 'jitter/accel_gt': 0}
 
 
+def test_a_joint_that_is_nowhere_is_refused():
+    samples = [sample(t, [np.nan if t == 1 else 0, 0], [5 * t, t]) for t in range(3)]
+    with pytest.raises(ValueError, match=r'a/1.jpg: a predicted coordinate is NaN'):
+        evaluate(samples)
+
+
 def test_parabola_against_rest():
     samples = [sample(t, [1.5 * t**2, 2 * t**2], [7, 7]) for t in range(5)]
     metrics = evaluate(samples)

@@ -142,6 +142,7 @@ def test_detected_boxes_replace_the_labels(tmp_path):
     assert 'raw_ann_info' not in sample
     np.testing.assert_allclose(sample['bbox'], [[10, 5, 30, 35]])
     np.testing.assert_allclose(sample['bbox_score'], [0.75])
+    assert not sample['keypoints_visible'].any(), 'nobody has labelled these joints'
     assert dataset.counts['detections in other images'] == 1
     assert f'boxes: detected ({boxes})' in dataset.describe()
 

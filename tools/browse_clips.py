@@ -37,7 +37,8 @@ def main() -> int:
     args = parser.parse_args()
 
     cfg = read_config(args.config, args.cfg_options)
-    dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
+    with command_line.building(args.config):
+        dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
     number = min(args.samples, len(dataset))
     if args.first is None:
         indices = np.linspace(0, len(dataset) - 1, number).round().astype(int)

@@ -22,6 +22,7 @@ from star_pose.datasets.cache.fill_clip_cache import (
 )
 from star_pose.engine import command_line
 from star_pose.engine.config_options import read_config
+from star_pose.engine.outputs import check_output
 
 CONSOLE = Console(stderr=True)
 
@@ -53,9 +54,12 @@ def main() -> int:
 def fill(args: argparse.Namespace) -> int:
     """Write what the cache does not have; the exit code is 1 where samples cannot be read."""
     cfg = read_config(args.config, args.cfg_options)
-    cutter = cutter_of(cfg, args.split, args.reach, quality=args.quality)
-    sources = clip_sources(cfg, args.split, cutter)
-    with ClipCacheWriter(args.out, cache_meta(sources)) as writer:
+    check_output(args.out, [args.config])
+    with command_line.building(args.config):
+        cutter = cutter_of(cfg, args.split, args.reach, quality=args.quality)
+        sources = clip_sources(cfg, args.split, cutter)
+        writer = ClipCacheWriter(args.out, cache_meta(sources))
+    with writer:
         report = fill_cache(sources, writer, args.workers, progress)
     for fault in report.faults[:10]:
         print(f'not cached: {fault}')

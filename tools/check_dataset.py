@@ -46,13 +46,14 @@ def main() -> int:
 
     cfg = read_config(args.config, args.cfg_options)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    reports = check_config(
-        cfg,
-        args.read,
-        args.fix_missing,
-        args.workers,
-        lambda frames, text: track(frames, text, console=Console(stderr=True), transient=True),
-    )
+    with command_line.building(args.config):
+        reports = check_config(
+            cfg,
+            args.read,
+            args.fix_missing,
+            args.workers,
+            lambda frames, text: track(frames, text, console=Console(stderr=True), transient=True),
+        )
     print_reports(reports, console)
     num_errors = sum(report.num_errors for report in reports)
     if any('missing neighbour frames' in report.findings for report in reports):

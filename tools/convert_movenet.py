@@ -9,6 +9,7 @@ import torch
 
 from star_pose.apis.movenet_converter import LAYOUT, MOVENETS, PACKAGE, convert_movenet
 from star_pose.engine import command_line
+from star_pose.engine.outputs import check_output, whole_file
 
 
 def main() -> None:
@@ -23,11 +24,14 @@ def main() -> None:
     parser.add_argument('--out', default='.', help='folder to write to (here)')
     args = parser.parse_args()
     out = pathlib.Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
+    paths = {arch: out / f'movenet-{arch}.pth' for arch in MOVENETS}
     with command_line.readable_errors():
-        for arch in MOVENETS:
-            path = out / f'movenet-{arch}.pth'
-            torch.save(convert_movenet(args.package, arch), path)
+        for path in paths.values():
+            check_output(path)
+        for arch, path in paths.items():
+            weights = convert_movenet(args.package, arch)
+            with whole_file(path, 'wb') as file:
+                torch.save(weights, file)
             print(f'{path}: {path.stat().st_size / 1e6:.1f} MB')
 
 

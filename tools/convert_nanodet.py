@@ -18,6 +18,7 @@ import onnx
 from star_pose.apis.tfjs_graph import read_tfjs_graph
 from star_pose.apis.tfjs_to_onnx import tfjs_to_onnx
 from star_pose.engine import command_line
+from star_pose.engine.outputs import check_output, whole_file
 
 
 def main() -> None:
@@ -28,12 +29,14 @@ def main() -> None:
     parser.add_argument('package', help='folder of the unpacked package, with models/nanodet.json')
     parser.add_argument('--out', required=True, help='file to write (.onnx)')
     args = parser.parse_args()
+    source = osp.join(args.package, 'models', 'nanodet.json')
     with command_line.readable_errors():
-        graph = read_tfjs_graph(osp.join(args.package, 'models', 'nanodet.json'))
+        check_output(args.out, [source])
+        graph = read_tfjs_graph(source)
         data = tfjs_to_onnx(graph).SerializeToString()
     # Read back, so that nothing is written that no runtime opens
     onnx.checker.check_model(onnx.load_model_from_string(data))
-    with open(args.out, 'wb') as file:
+    with whole_file(args.out, 'wb') as file:
         file.write(data)
     print(f'{args.out}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}')
 

@@ -6,10 +6,12 @@ Prints AP (and MOTA) by the columns of the field's tables, a LaTeX row, and what
 """
 
 import argparse
+import pathlib
 import sys
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
+from star_pose.engine.outputs import check_output, check_output_folder
 from star_pose.posetrack import evaluate as tables
 from star_pose.posetrack.read_labels import read_ground_truth
 from star_pose.posetrack.read_predictions import read_predictions
@@ -108,6 +110,12 @@ def main() -> int:
     try:
         if args.validate:
             return 1 if validate(args) else 0
+        if args.out:
+            folders = map(pathlib.Path, (args.gt, args.pred))
+            check_output(args.out, (args.gt, args.pred, *(f for d in folders for f in d.glob('*'))))
+        for folder in (args.pr_curves, args.worst_dir if args.show_worst else None):
+            if folder:
+                check_output_folder(folder)
         report(args)
     except (ValueError, OSError) as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)

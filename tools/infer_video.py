@@ -288,7 +288,14 @@ def summarise(args: argparse.Namespace, poser: VideoPose, source: FrameSource,
             print(f'  {stage:10} {spent:8.2f} s {100 * spent / seconds:5.1f} %')
         print(f'at the same time, in a thread: drawing {outputs.drawing.seconds:.2f} s')
     if source.bad:
-        print(f'{len(source.bad)} frames could not be read{first_fault(source)}', file=sys.stderr)
+        behind = (
+            f'; the numbers of {outputs.uncertain} frames behind are a guess, marked in the json'
+        )
+        print(
+            f'{len(source.bad)} frames could not be read{first_fault(source)}'
+            + behind * bool(outputs.uncertain),
+            file=sys.stderr,
+        )
         return 3
     return 0
 

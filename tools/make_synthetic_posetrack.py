@@ -14,6 +14,7 @@ import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
 import cv2
 
+from star_pose.engine.outputs import check_output
 from star_pose.synthetic import (
     DatasetOptions,
     MotionLibrary,
@@ -66,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     if val is None:
         val = max(1, round(args.videos / 5)) if args.videos > 1 else 0
     try:
+        if args.contact_sheet:
+            check_output(args.contact_sheet)
         scene = SceneOptions(
             frames=args.frames,
             size=args.size,
@@ -85,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f'\r{len(done)}/{args.videos} videos, {rate:.1f} frames/s', end='', flush=True)
 
         counts = make_dataset(args.out, options, args.workers, args.overwrite, progress)
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
+    except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     print()

@@ -39,9 +39,11 @@ def main() -> None:
     if args.size:
         cfg.codec = dict(input_size=args.size)
         cfg.scale = 1
-    shape = input_shape(cfg, args.frames)
+    with command_line.building(args.config):
+        shape = input_shape(cfg, args.frames)
+        model = MODELS.build(cfg.model)
     print(f'input {" x ".join(map(str, shape))}')
-    rows = count_parts(MODELS.build(cfg.model), shape)
+    rows = count_parts(model, shape)
     width = max(len(row.name) for row in rows)
     print(f'{"part":{width}} {"parameters":>12} {"MMAC":>10} {"share":>6}')
     for row in rows:

@@ -22,6 +22,7 @@ import star_pose
 from star_pose.checkpoint import CheckpointError, check_fit, read_checkpoint, select_weights
 from star_pose.engine import command_line
 from star_pose.engine.config_options import read_config
+from star_pose.engine.outputs import check_output, whole_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,8 +64,10 @@ def plain_values(meta: dict) -> dict:
 def main() -> None:
     """Write the file and print its size and hash."""
     args = parse_args()
+    check_output(args.out, (args.checkpoint, args.config))
     config = read_config(args.config)
-    model = MODELS.build(config.model)
+    with command_line.building(args.config):
+        model = MODELS.build(config.model)
     weights = select_weights(read_checkpoint(args.checkpoint), model, args.checkpoint)
     check_fit(model, weights, args.checkpoint)
     weights = shipped(weights, [name for name in model.state_dict() if name in weights])
@@ -74,8 +77,8 @@ def main() -> None:
         'star_pose_version': star_pose.__version__,
         'dataset_meta': plain_values(parse_pose_metainfo(dataset.METAINFO)),
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({'state_dict': weights, 'meta': meta}, args.out)
+    with whole_file(args.out, 'wb') as file:
+        torch.save({'state_dict': weights, 'meta': meta}, file)
     data = args.out.read_bytes()
     print(f'{args.out}: {len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()}')
 

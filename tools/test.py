@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from star_pose.checkpoint import read_checkpoint
 from star_pose.engine import command_line
+from star_pose.engine.outputs import check_output
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,6 +33,8 @@ def main() -> None:
     with command_line.readable_errors():
         cfg = command_line.load_config(args)
         cfg.load_from = args.checkpoint
+        for path in filter(None, (args.out, args.dump)):
+            check_output(path, (args.config, args.checkpoint))
         if args.dump:
             evaluator = cfg.test_evaluator
             evaluators = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]

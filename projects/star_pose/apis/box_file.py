@@ -12,6 +12,7 @@ import numpy as np
 from ..datasets.errors import DataNotFoundError, LabelError
 from ..datasets.frames.clip_reader import split_ref
 from ..datasets.labels.detected_boxes import person_categories
+from ..posetrack.tables import is_id
 
 __all__ = ['FileBoxes']
 
@@ -107,8 +108,11 @@ class FileBoxes:
         found, names = {}, {}
         for image in self._objects(content['images'], 'images'):
             image_id, full_name = image.get('id'), str(image.get('file_name'))
-            if not isinstance(image_id, (int, str)):
-                raise LabelError(f'{self.path}: image {full_name} has the id {image_id!r}')
+            if not is_id(image_id):
+                raise LabelError(
+                    f'{self.path}: image {full_name} has the id {image_id!r:.40}; it must be a '
+                    'whole number or text'
+                )
             if names.setdefault(image_id, full_name) != full_name:
                 raise LabelError(
                     f'{self.path}: id {image_id} is given to two images, {names[image_id]} and '
@@ -136,7 +140,7 @@ class FileBoxes:
         ids = {}
         for number, entry in enumerate(entries):
             image_id = entry.get('image_id')
-            if isinstance(image_id, bool) or not isinstance(image_id, (int, str)):
+            if not is_id(image_id):
                 raise LabelError(
                     f'{self.path}, entry {number}: image_id is {image_id!r}; it must count the '
                     'frames from 0, or name an image'
@@ -177,14 +181,14 @@ class FileBoxes:
         return person_categories(used, categories, self.path)
 
     def _id(self, value: object, what: str) -> int | str:
-        if isinstance(value, bool) or not isinstance(value, (int, str)):
+        if not is_id(value):
             raise LabelError(f'{self.path}, {what} is {value!r:.40}; it must be a number or a name')
         return value
 
     def _take(self, number: int, entry: dict, position: dict, people: set | None) -> None:
         """Take one entry's box, or leave it out."""
         image_id = entry.get('image_id')
-        index = position.get(image_id) if isinstance(image_id, (int, str)) else None
+        index = position.get(image_id) if is_id(image_id) else None
         if index is None or (
             people is not None and entry.get('category_id') not in {*people, None}
         ):

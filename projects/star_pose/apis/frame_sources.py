@@ -37,6 +37,7 @@ class SourceFrame:
         name: ``match.mp4#12``, the name of an image file, or the number.
         arrived: ``time.monotonic()`` when it was there.
         duration: Seconds that it is shown, None where nobody says.
+        certain: Whether the number is certain; behind damage in a video it is a guess.
     """
 
     index: int
@@ -45,6 +46,7 @@ class SourceFrame:
     name: str
     arrived: float = 0.0
     duration: float | None = None
+    certain: bool = True
 
 
 class FrameSource:
@@ -85,7 +87,7 @@ class _VideoFileSource(FrameSource):
                 rate = stream.average_rate or stream.guessed_rate
                 super().__init__(osp.basename(path), stream.frames or None)
             next(stream_film(path))  # that there is something to decode is better known now
-        except (OSError, IndexError, StopIteration, ValueError) as error:
+        except (av.error.FFmpegError, OSError, IndexError, StopIteration, ValueError) as error:
             reason = str(error) or 'it has no video'
             raise ClipReadError(f'cannot read video {path}: {reason}') from error
         self.rate = float(rate or DEFAULT_RATE)
@@ -98,7 +100,12 @@ class _VideoFileSource(FrameSource):
             elif frame.index >= start:
                 name = f'{self.name}#{frame.index}'
                 yield SourceFrame(
-                    frame.index, frame.time, frame.image, name, duration=frame.duration
+                    frame.index,
+                    frame.time,
+                    frame.image,
+                    name,
+                    duration=frame.duration,
+                    certain=frame.certain,
                 )
 
     def names(self) -> list[str]:
@@ -143,7 +150,8 @@ class _StreamSource(FrameSource):
         super().__init__(name, None, float(rate or DEFAULT_RATE))
 
     def frames(self, start: int = 0) -> Iterator[SourceFrame]:
-        first, index, decoded = None, 0, self._container.decode(self._stream)
+        first, index, certain = None, 0, True
+        decoded = self._container.decode(self._stream)
         while True:
             try:
                 frame = next(decoded)
@@ -153,7 +161,7 @@ class _StreamSource(FrameSource):
                 return
             except av.error.FFmpegError as error:
                 self.bad.append((index, f'frame {index} of {self.name}: {error}'))
-                index += 1
+                index, certain = index + 1, False
                 if len(self.bad) > 100 and index == len(self.bad):
                     raise ClipReadError(f'stream {self.name}: nothing can be decoded') from error
                 continue
@@ -161,7 +169,8 @@ class _StreamSource(FrameSource):
             first = clock if first is None else first
             if index >= start:
                 image = frame.to_ndarray(format='bgr24')
-                yield SourceFrame(index, clock - first, image, f'{self.name}#{index}')
+                name = f'{self.name}#{index}'
+                yield SourceFrame(index, clock - first, image, name, certain=certain)
             index += 1
 
 

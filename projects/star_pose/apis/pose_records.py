@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
 import os.path as osp
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from ..datasets.errors import LabelError
+from ..engine.outputs import whole_file
 from ..posetrack.joints import KEYPOINTS
 from .pose_run import VideoPoseFrame
 
@@ -21,7 +21,6 @@ __all__ = [
     'as_record',
     'coco_document',
     'read_journal',
-    'whole_file',
     'write_format',
 ]
 
@@ -31,7 +30,8 @@ class PoseJournal:
 
     The first line is the header; a frame's line holds ``frame``, ``time`` in seconds, ``name``,
     ``size`` (w, h) and ``people``, each with ``track_id`` (-1 for none), ``box`` (x1 y1 x2 y2),
-    ``box_score`` and ``keypoints``, a list of [x, y, score].
+    ``box_score`` and ``keypoints``, a list of [x, y, score]. Behind damage in a video, where the
+    numbers are a guess, it also holds ``certain``, false.
 
     Args:
         path: The file.
@@ -69,13 +69,14 @@ def as_record(frame: VideoPoseFrame) -> dict:
         }
         for person in range(len(frame.boxes))
     ]
-    return {
+    record = {
         'frame': frame.index,
         'time': round(frame.time, 6),
         'name': frame.name,
         'size': [w, h],
         'people': people,
     }
+    return record if frame.certain else {**record, 'certain': False}
 
 
 def read_journal(path: str) -> tuple[dict, list[dict]]:
@@ -97,26 +98,12 @@ def read_journal(path: str) -> tuple[dict, list[dict]]:
     return records[0], records[1:]
 
 
-@contextlib.contextmanager
-def whole_file(path: str, mode: str = 'w') -> Iterator:
-    """Open a file that appears under its name only when it is complete."""
-    part = f'{path}.part'
-    try:
-        text = {} if 'b' in mode else {'encoding': 'utf-8', 'newline': ''}
-        with open(part, mode, **text) as file:
-            yield file
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(part)
-        raise
-
-
 def coco_document(header: Mapping, records: Sequence[Mapping]) -> dict:
     """COCO form, as COCO's tools and our data sets read it.
 
     As in PoseTrack's files, ``scores`` holds the scores of the joints, the third value of a
-    keypoint is 1, and ``track_id`` numbers the people; it is absent for untracked ones.
+    keypoint is 1, and ``track_id`` numbers the people; it is absent for untracked ones. An image
+    whose number is a guess, behind damage in a video, has ``certain``, false.
     """
     images, annotations = [], []
     for record in records:
@@ -130,6 +117,7 @@ def coco_document(header: Mapping, records: Sequence[Mapping]) -> dict:
                 'frame_id': record['frame'],
                 'nframes': len(records),
                 'time': record['time'],
+                **({} if record.get('certain', True) else {'certain': False}),
             }
         )
         for person in record['people']:

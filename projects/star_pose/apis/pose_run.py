@@ -39,6 +39,7 @@ class VideoPoseFrame:
         track_ids: (P,), -1 where a person is not tracked.
         latency: Seconds from the arrival of the frame to this result.
         duration: Seconds that the frame is shown, None where its source does not say.
+        certain: Whether ``index`` is certain; behind damage in a video it is a guess.
     """
 
     index: int
@@ -52,6 +53,7 @@ class VideoPoseFrame:
     track_ids: np.ndarray
     latency: float = 0.0
     duration: float | None = None
+    certain: bool = True
 
 
 @dataclass
@@ -284,6 +286,7 @@ class PoseRun:
             pending.track_ids,
             time.monotonic() - frame.arrived,
             frame.duration,
+            frame.certain,
         )
 
     def _fused(self, pending: _Pending) -> np.ndarray:

@@ -5,26 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import os.path as osp
-import tempfile
 from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
-from ..datasets.errors import DataError
+from ..engine.outputs import OutputError, check_output, whole_file
 from ..tracking.pose_similarity import box_iou
 from ..visualization.people import draw_people
 from .background import Background
 from .frame_sources import FrameSource
-from .pose_records import FORMATS, PoseJournal, as_record, read_journal, whole_file, write_format
+from .pose_records import FORMATS, PoseJournal, as_record, read_journal, write_format
 from .pose_run import VideoPoseFrame
 from .video_writer import VideoWriter, check_video_path
 
-__all__ = ['OutputError', 'OutputPlan', 'VideoOutputs']
-
-
-class OutputError(DataError, OSError):
-    """An output cannot be written, or must not be; the text is meant for the user."""
+__all__ = ['OutputPlan', 'VideoOutputs']
 
 
 class OutputPlan:
@@ -81,21 +76,16 @@ class OutputPlan:
             OutputError: If a file is an input, exists, is a folder, or cannot be created.
             LabelError: If a video of this name or rate could not be read back.
         """
-        real = {osp.realpath(path): path for path in inputs}
         targets = [*self.files.values(), *([self.video] if self.video else []), self.journal]
         if len({osp.realpath(path) for path in targets}) < len(targets):
             raise OutputError(f'two outputs have the same name: {", ".join(targets)}')
         for path in targets:
-            if osp.realpath(path) in real:
-                raise OutputError(f'output {path} is an input; give another name')
-            if osp.isdir(path):
-                raise OutputError(f'output {path} is a folder; give the name of a file')
+            check_output(path, inputs)
             if osp.exists(path) and not (overwrite or resume):
                 raise OutputError(
                     f'output {path} exists; --overwrite replaces it, --resume goes on, '
                     '--out-json and --out-video give other names'
                 )
-            _try_folder(path)
         if self.video and not self.video.endswith('.png'):
             check_video_path(self.video, rate)
 
@@ -107,19 +97,6 @@ def _stem(source: FrameSource) -> str:
     if source.paths:
         return osp.dirname(osp.abspath(source.paths[0]))
     return ''.join(c if c.isalnum() or c in '-_.' else '_' for c in source.name)
-
-
-def _try_folder(path: str) -> None:
-    """Create a file where an output will be, and remove it."""
-    folder = osp.dirname(osp.abspath(path))
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        if osp.exists(path) and not os.access(path, os.W_OK):
-            raise PermissionError(13, 'it must not be written')
-    except OSError as error:
-        raise OutputError(f'output {path} cannot be written: {error.strerror}') from error
 
 
 class VideoOutputs:
@@ -139,6 +116,7 @@ class VideoOutputs:
 
     Attributes:
         frames, poses: How many were written.
+        uncertain: Of these frames, those whose number is a guess: they stand behind damage.
         tracks: The ids so far.
         complete: Whether the source is through; set it before the block ends.
         drawing: The thread that draws.
@@ -154,7 +132,7 @@ class VideoOutputs:
     ):
         self.plan, self.header, self.meta = plan, header, dataset_meta
         self.kpt_thr = kpt_thr
-        self.frames, self.poses, self.tracks = 0, 0, set()
+        self.frames, self.uncertain, self.poses, self.tracks = 0, 0, 0, set()
         self.complete = False
         self.start = 0
         self.drawing = Background()
@@ -219,6 +197,7 @@ class VideoOutputs:
 
     def _count(self, record: Mapping) -> None:
         self.frames += 1
+        self.uncertain += not record.get('certain', True)
         self.poses += len(record['people'])
         self.tracks.update(p['track_id'] for p in record['people'] if p['track_id'] >= 0)
 

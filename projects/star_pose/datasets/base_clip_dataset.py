@@ -217,7 +217,7 @@ class BaseClipDataset(SkippingDataset):
         return {**info, **_video_fields(image)}
 
     def _load_detection_results(self) -> list[dict]:
-        """Load detected boxes; the joints are placeholders, as in MMPose."""
+        """Load detected boxes; the joints are placeholders that are not labelled."""
         images, _ = self._read_images()
         if not osp.exists(self.bbox_file):
             raise self.not_found('file of detected boxes (bbox_file)', self.bbox_file)

@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 
 from ..posetrack.evaluate import merge_results
 
-__all__ = ['ClipMetric', 'label_boxes', 'to_numpy']
+__all__ = ['ClipMetric', 'finite_keypoints', 'label_boxes', 'to_numpy']
 
 
 class ClipMetric(BaseMetric):
@@ -91,6 +91,21 @@ def sample_key(sample: dict) -> tuple | None:
 def to_numpy(value) -> np.ndarray:
     """Return a tensor or an array as an array on the CPU."""
     return np.asarray(value.detach().cpu() if hasattr(value, 'detach') else value)
+
+
+def finite_keypoints(sample: dict) -> np.ndarray:
+    """Return the predicted joints of a data sample, (n, K, 2).
+
+    Raises:
+        ValueError: If one of them is not finite: it would count as not asked for.
+    """
+    keypoints = to_numpy(sample['pred_instances']['keypoints']).astype(np.float64)
+    if not np.isfinite(keypoints).all():
+        raise ValueError(
+            f'{sample.get("img_path")}: a predicted coordinate is NaN or infinite; did the '
+            'training diverge?'
+        )
+    return keypoints
 
 
 def provenance(sample: dict, inputs) -> dict[str, str]:

@@ -7,7 +7,7 @@ from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
 from ..posetrack.score_ap import mean_labelled
-from .clip_metric import ClipMetric, label_boxes
+from .clip_metric import ClipMetric, finite_keypoints, label_boxes
 
 __all__ = ['JhmdbPCK']
 
@@ -89,12 +89,14 @@ class JhmdbPCK(ClipMetric):
             ``torso``.
 
         Raises:
-            ValueError: If the data set names no torso and it is asked for.
+            ValueError: If the data set names no torso and it is asked for, or a predicted
+                coordinate is not finite.
         """
         gt = sample['gt_instances']
         truth = np.asarray(gt['keypoints'], np.float64)[0]  # (K, 2)
         labelled = np.asarray(gt['keypoints_visible']).reshape(len(truth), -1)[:, 0] > 0
-        error = np.linalg.norm(sample['pred_instances']['keypoints'][0] - truth, axis=-1)
+        predicted = finite_keypoints(sample)[0]
+        error = np.linalg.norm(predicted - truth, axis=-1)
         return {
             'error': np.where(labelled, error, np.nan),
             'bbox': np.ptp(label_boxes(sample)[0].reshape(2, 2), axis=0).max(),

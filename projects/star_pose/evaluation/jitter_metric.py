@@ -7,7 +7,7 @@ from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
 from ..posetrack.tables import frame_place, track_number
-from .clip_metric import ClipMetric
+from .clip_metric import ClipMetric, finite_keypoints
 
 __all__ = ['JitterMetric']
 
@@ -45,11 +45,12 @@ class JitterMetric(ClipMetric):
                 ``gt_instances.keypoints`` and ``keypoints_visible`` where there is ground truth.
 
         Returns:
-            (video, track, frame), predicted joints (K, 2), true joints (K, 2); NaN for joints
-            that do not count.
+            (video, track, frame), predicted joints (K, 2), true joints (K, 2); NaN for those that
+            are not labelled.
 
         Raises:
-            ValueError: If the sample does not say which track and frame it belongs to.
+            ValueError: If the sample does not say which track and frame it belongs to, or a
+                predicted coordinate is not finite.
         """
         video, frame = frame_place(str(sample.get('img_path', '')))
         if frame is None or sample.get('track_id') is None:
@@ -59,7 +60,7 @@ class JitterMetric(ClipMetric):
                 'follows tracks, so it needs a data set of labelled tracks and PackClipInputs'
             )
         gt = sample.get('gt_instances', {})
-        predicted = np.asarray(sample['pred_instances']['keypoints'], np.float64)[0]  # (K, 2)
+        predicted = finite_keypoints(sample)[0]  # (K, 2)
         truth = np.full_like(predicted, np.nan)
         if 'keypoints' in gt:
             labelled = np.asarray(gt['keypoints_visible']).reshape(len(truth), -1)[:, 0] > 0
@@ -100,10 +101,10 @@ class JitterMetric(ClipMetric):
         if not triples:
             return dict.fromkeys(('accel_error', 'accel', 'accel_gt'), float('nan'))
         predicted, truth = np.stack(triples, axis=1)  # M x (2, K, 2) -> 2 x (M, K, 2)
-        both = np.isfinite(predicted).all(-1) & np.isfinite(truth).all(-1)
+        both = np.isfinite(truth).all(-1)
         return {
             'accel_error': _mean_length((predicted - truth)[both]),
-            'accel': _mean_length(predicted[np.isfinite(predicted).all(-1)]),
+            'accel': _mean_length(predicted.reshape(-1, 2)),
             'accel_gt': _mean_length(truth[both]),
         }
 

@@ -297,6 +297,7 @@ class PoseTrackMetric(ClipMetric):
         """Number the persons of every video by the configured tracker, (P,)."""
         from ..tracking import track_videos
 
+        frames.require_order()
         return track_videos(
             self.tracker,
             frames.video[persons.frame],
@@ -323,7 +324,8 @@ class PoseTrackMetric(ClipMetric):
         text = ['PoseTrack', summary_table(result), latex_row(result)]
         text += [video_table(result)] if self.per_video else []
         text.append(describe(result.counts, result.provenance))
-        level = logging.WARNING if result.counts['joints_unseen'] else logging.INFO
+        doubtful = result.counts['joints_unseen'] or result.counts['frames_without_predictions']
+        level = logging.WARNING if doubtful else logging.INFO
         MMLogger.get_current_instance().log(level, '\n'.join(text))
 
 

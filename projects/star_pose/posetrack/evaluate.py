@@ -130,11 +130,13 @@ def evaluate(
         The result.
 
     Raises:
-        PoseTrackError: When tracks are wanted and the ground truth lacks or repeats some.
+        PoseTrackError: When tracks are wanted and the ground truth lacks or repeats some, or does
+            not tell the order of its frames.
     """
     matching = match_persons(frames, truth, predicted, rules)
     counts = None
     if tracked is not None:
+        frames.require_order()
         require_tracks(frames, matching.truth)
         same = tracked is predicted
         tracks = matching if same else match_persons(frames, truth, tracked, rules)
@@ -178,9 +180,16 @@ def count_evaluated(frames: FrameTable, matching: Matching) -> dict[str, int]:
         'persons': len(matching.truth),
         'persons_without_head_box': frames.persons_without_head,
         'predictions': len(matching.predicted),
+        'frames_without_predictions': frames_missed(matching),
         'tied_scores': int(tied_scores(matching).sum()),
         'joints_unseen': int((matching.truth_present & (matching.truth.flags == 0)).sum()),
     }
+
+
+def frames_missed(matching: Matching) -> int:
+    """Count the frames with labelled joints that nothing is predicted in."""
+    labelled = matching.truth.frame[matching.truth_present.any(axis=1)]
+    return len(np.setdiff1d(labelled, matching.predicted.frame))
 
 
 def tied_scores(matching: Matching) -> np.ndarray:
@@ -303,6 +312,12 @@ def describe(counts: Mapping[str, int], provenance: Mapping) -> str:
         f'\ndropped: {counts["persons_without_head_box"]} persons without a head box, '
         f'{counts["frames_without_head_box"]} frames with no other person, with their predictions'
     )
+    if counts['frames_without_predictions']:
+        text += (
+            f'\nwarning: {counts["frames_without_predictions"]} frames with labelled joints have '
+            'no prediction, their persons count as missed: does the data set leave them out '
+            '(sample_interval, indices), or the detector?'
+        )
     if counts['tied_scores']:
         text += (
             f'\n{counts["tied_scores"]} scores are shared by true and false positives: '

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from .joints import CATEGORY, JOINTS, KEYPOINTS, ROWS
-from .tables import PoseTrackError, Problem, joint_columns
+from .tables import PoseTrackError, Problem, is_id, joint_columns
 
 __all__ = [
     'all_finite',
@@ -88,7 +88,7 @@ def structure_fault(document) -> str:
             if key == 'images' and 'id' not in entry and 'image_id' in entry:
                 entry['id'] = entry['image_id']  # so some files of PoseTrack21 call it
             for field in fields:
-                if not isinstance(entry.get(field), (int, str)):
+                if not is_id(entry.get(field)):
                     return f'entry {place} of "{key}": {field} {entry.get(field)!r} is no id'
             if not isinstance(entry.get('file_name', ''), str):
                 return f'entry {place} of "{key}": file_name {entry["file_name"]!r} is no text'

@@ -86,8 +86,9 @@ def parse_ground_truth(
     """Turn PoseTrack18 documents into tables.
 
     Videos are told apart by the frames' names (``frame_place``), whatever file they stand in; time
-    is the number in the name. A person without ``bbox_head`` has no unit of length and is left
-    out, and a frame whose list of persons is then empty counts as unlabelled; both are counted.
+    is the number in the name; without a name, the id. A person without ``bbox_head`` has no unit of
+    length and is left out, and a frame whose list of persons is then empty counts as unlabelled;
+    both are counted.
 
     Args:
         documents: Pairs of a name and a file's content.
@@ -104,9 +105,12 @@ def parse_ground_truth(
         if not isinstance(document, dict) or 'images' not in document:
             raise PoseTrackError([Problem(name, 'no list "images": not a PoseTrack18 label file')])
         for row, image in enumerate(document['images']):
-            video, number = frame_place(image.get('file_name') or f'{image.get("vid_id", name)}/')
+            number = image['id'] if isinstance(image['id'], int) else ''
+            video, number = frame_place(
+                image.get('file_name') or f'{image.get("vid_id", name)}/{number}'
+            )
             images.append((name, image))
-            places.append((video, row if number is None else number))
+            places.append((video, row if number is None else number, number is None))
             files.setdefault(video, name)
     rows = {video: row for row, video in enumerate(files)}
     order = sorted(range(len(images)), key=lambda i: (rows[places[i][0]], places[i][1]))
@@ -138,6 +142,9 @@ def parse_ground_truth(
         annotated=np.zeros(len(order), dtype=bool),
         regions=regions,
         files=list(files.values()),
+        unplaced=[
+            row for row, i in enumerate(order) if places[i][2] and (video == video[row]).sum() > 1
+        ],
     )
     check_frames(frames)
     return frames, parse_persons(documents, frames, owners)

@@ -17,6 +17,7 @@ __all__ = [
     'PoseTrackError',
     'Problem',
     'frame_place',
+    'is_id',
     'joint_columns',
     'repeated_tracks',
     'track_number',
@@ -102,6 +103,7 @@ class FrameTable:
         files: Name of the label file of each video, without its ending, V of them.
         persons_without_head: Persons left out because they have no head box.
         frames_without_head: Frames left out because no person with a head box remains.
+        unplaced: Rows of the frames whose names hold no number, in videos of several frames.
     """
 
     videos: list[str]
@@ -115,6 +117,7 @@ class FrameTable:
     files: list[str]
     persons_without_head: int = 0
     frames_without_head: int = 0
+    unplaced: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -122,6 +125,16 @@ class FrameTable:
     def problem(self, frame: int, what: str, person: str = '') -> Problem:
         """Describe a fault in the frame of the given row."""
         return Problem(self.videos[self.video[frame]], what, self.names[frame], person)
+
+    def require_order(self) -> None:
+        """Refuse frames whose place in time is unknown, which tracks cannot do without.
+
+        Raises:
+            PoseTrackError: With all of them.
+        """
+        what = 'its name ends in no number, so its place in time is unknown: rename the frames'
+        if len(self.unplaced):
+            raise PoseTrackError([self.problem(row, what) for row in self.unplaced])
 
 
 @dataclass
@@ -270,6 +283,13 @@ def joint_columns(names: Sequence[str]) -> np.ndarray:
             f'({", ".join(KEYPOINTS)} without the ears)'
         )
     return np.array([places[joint] for joint in JOINTS])
+
+
+def is_id(value) -> bool:
+    """Tell whether a file's value can be an id: text or a whole number, 7.0 too."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, (int, str)) and not isinstance(value, bool)
 
 
 def track_number(value) -> int:

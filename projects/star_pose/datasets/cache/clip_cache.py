@@ -7,6 +7,7 @@ from typing import ClassVar, TypeVar
 
 import lmdb
 
+from ..errors import DataNotFoundError
 from ..frames.clip_reader import ClipReadError
 from .person_clip import PersonClip
 
@@ -28,14 +29,14 @@ class ClipCache:
         path: The cache's file.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        DataNotFoundError: There is no such file.
     """
 
     _shared: ClassVar[dict[tuple[int, str], 'ClipCache']] = {}
 
     def __init__(self, path: str) -> None:
         if not os.path.isfile(path):
-            raise FileNotFoundError(
+            raise DataNotFoundError(
                 f'person-clip cache not found: {path}; make it with tools/cache_clips.py, or leave '
                 'out the argument `cache` of LoadClip'
             )

@@ -169,11 +169,12 @@ class StreamedFrame:
     """A frame of a file that is decoded once, in order.
 
     Attributes:
-        index: Its number, from 0; as in :class:`VideoFile` up to the first fault.
+        index: Its number, from 0.
         time: Seconds after the first frame.
         image: (H, W, 3) uint8 BGR; None where nothing can be decoded.
         fault: Why, where there is no image.
         duration: Seconds that it is shown, None where the file does not say.
+        certain: Whether the number is that of :class:`VideoFile`. Behind damage it is a guess.
     """
 
     index: int
@@ -181,13 +182,14 @@ class StreamedFrame:
     image: np.ndarray | None
     fault: str = ''
     duration: float | None = None
+    certain: bool = True
 
 
 def stream_film(path: str) -> Iterator[StreamedFrame]:
     """Decode a file once from its start, whatever is damaged in it.
 
     Unlike :class:`VideoFile` it needs no second pass, keeps no index and goes on behind damage: a
-    packet that cannot be decoded counts as one frame.
+    packet that cannot be decoded counts as one frame, and the numbers behind it are uncertain.
 
     Args:
         path: As of :class:`VideoFile`.
@@ -201,14 +203,19 @@ def stream_film(path: str) -> Iterator[StreamedFrame]:
     container, stream = _open_film(path)
     with container:
         rate = stream.average_rate or stream.guessed_rate or 25
-        index, first, latest, turn = 0, None, -1.0, (False, False, False)
-        for packet in container.demux(stream):
+        index, first, latest, turn, certain = 0, None, -1.0, (False, False, False), True
+        packets = container.demux(stream)
+        while True:
+            packet = None
             try:
-                frames = packet.decode()
+                packet = next(packets, None)
+                frames = [] if packet is None else packet.decode()
             except av.error.FFmpegError as error:
                 yield StreamedFrame(index, float(index / rate), None, f'frame {index}: {error}')
-                index += 1
-                continue
+                index, certain = index + 1, False
+                frames = []
+            if packet is None:
+                break  # the end, or nothing more can be found
             for frame in frames:
                 turn = (_read_turn(frame) or turn) if index == 0 else turn
                 time = None if frame.pts is None else float(frame.pts * stream.time_base)
@@ -217,7 +224,7 @@ def stream_film(path: str) -> Iterator[StreamedFrame]:
                 latest = time - first if ascends else max(float(index / rate), latest)
                 image = _apply_turn(frame.to_ndarray(format='bgr24'), turn)
                 shown = float(frame.duration * stream.time_base) if frame.duration else None
-                yield StreamedFrame(index, latest, image, duration=shown)
+                yield StreamedFrame(index, latest, image, duration=shown, certain=certain)
                 index += 1
         _warn_if_cut(path, stream, index)
 

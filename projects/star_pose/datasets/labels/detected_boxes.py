@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ...posetrack.tables import is_id
 from ..errors import LabelError
 from ..skipping_dataset import SkipPolicy
 from .label_faults import detection_fault
@@ -53,7 +54,7 @@ def person_categories(used: Iterable, categories: list[dict] | None, path: str) 
 def read_detected_persons(
     path: str, images: dict, num_keypoints: int, skips: SkipPolicy, counts: dict[str, int]
 ) -> list[dict]:
-    """Read detections as samples; the joints are placeholders, as in MMPose.
+    """Read detections as samples; the joints are placeholders, as in MMPose, but not labelled.
 
     Args:
         path: A json file: a list of dicts with ``image_id``, ``category_id``, ``bbox`` (xywh, px)
@@ -78,8 +79,10 @@ def read_detected_persons(
         )
     for entry in detections:
         for field in ('image_id', 'category_id'):
-            if not isinstance(entry.get(field, 1), (int, float, str)):
-                raise LabelError(f'{path}: {field} is {entry[field]!r:.80}, no number or text')
+            if not is_id(entry.get(field, 1)):
+                raise LabelError(
+                    f'{path}: {field} is {entry[field]!r:.80}, neither a whole number nor text'
+                )
     used = (entry['category_id'] for entry in detections if 'category_id' in entry)
     people = person_categories(used, None, path)
     found = [one for one in detections if 'category_id' not in one or one['category_id'] in people]
@@ -118,7 +121,7 @@ def _sample(detection: dict, image: dict, num_keypoints: int, position: int) -> 
         bbox=np.array([[x, y, x + width, y + height]], dtype=np.float32),
         bbox_score=np.array([detection['score']], dtype=np.float32),
         keypoints=np.zeros((1, num_keypoints, 2), dtype=np.float32),
-        keypoints_visible=np.ones((1, num_keypoints), dtype=np.float32),
+        keypoints_visible=np.zeros((1, num_keypoints), dtype=np.float32),
         category_id=np.array(1),
         area=np.array(width * height, dtype=np.float32),
         iscrowd=0,

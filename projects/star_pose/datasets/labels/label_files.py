@@ -6,7 +6,7 @@ import os
 import os.path as osp
 
 from ...posetrack.read_files import annolist_to_document
-from ...posetrack.tables import PoseTrackError
+from ...posetrack.tables import PoseTrackError, is_id
 from ..errors import LabelError
 from ..frames.clip_reader import ClipReadError, image_size
 from ..frames.frame_lists import MAX_FRAMES
@@ -96,8 +96,10 @@ def _check_fields(entry, fields: tuple[str, ...], what: str) -> None:
     for field in fields:
         if field not in entry:
             raise LabelError(f'{what} lacks "{field}": {str(entry)[:200]}')
-        if 'id' in field and not isinstance(entry[field], (int, float, str)):
-            raise LabelError(f'{what} has {field} {entry[field]!r:.80}, neither number nor text')
+        if 'id' in field and not is_id(entry[field]):
+            raise LabelError(
+                f'{what} has {field} {entry[field]!r:.80}, neither a whole number nor text'
+            )
 
 
 def _check_image(image: dict) -> None:
