@@ -45,3 +45,18 @@ def test_mirrored_joints_have_mirrored_heatmaps():
 def test_a_joint_outside_has_no_weight():
     encoded = codec(unbiased=True).encode(np.array([[[-40.0, 10.0]]], np.float32))
     assert encoded['keypoint_weights'].tolist() == [[0]]
+
+
+def test_of_two_peaks_the_prior_finds_the_one_in_the_middle_and_leaves_place_and_score():
+    one = codec(unbiased=True, blur_kernel_size=3)
+    beside, middle = (
+        one.encode(np.array([[joint]], np.float32))['heatmaps']
+        for joint in ((5.5, 9.5), (25.5, 33.5))
+    )
+    both = beside + 0.9 * middle  # a neighbour is as clear, a little farther from the middle
+    found, score = one.decode(both)
+    np.testing.assert_allclose(found, [[[5.5, 9.5]]], atol=0.2)
+    assert score == pytest.approx(1, abs=0.01)
+    found, score = codec(unbiased=True, blur_kernel_size=3, centre_prior=6).decode(both)
+    np.testing.assert_allclose(found, [[[25.5, 33.5]]], atol=0.4)
+    assert score == pytest.approx(0.9, abs=0.02)

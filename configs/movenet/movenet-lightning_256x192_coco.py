@@ -8,7 +8,7 @@ default_scope = 'mmpose'
 # (unbiased); the smallest kernel measured best.
 codec = dict(
     type='CellCentreHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=1.5, unbiased=True,
-    blur_kernel_size=3)
+    blur_kernel_size=3, centre_prior=32)
 
 model = dict(
     type='TopdownPoseEstimator',
