@@ -182,6 +182,16 @@ def test_probability_zero_leaves_and_probability_half_mixes():
     assert 10 < blurred < 30
 
 
+def test_some_clips_stay_clean_of_all_degradations():
+    frames = crops(np.random.default_rng(8))
+    noise = dict(after=[dict(type='ClipNoise', sigma=5.0)])
+    steps = [generate(frames, run, prob=0.7, **noise)['degradation']['steps'] for run in range(100)]
+    assert 20 <= sum(not step for step in steps) <= 40
+    clean = steps.index([])
+    made = generate(frames, clean, prob=0.7, **noise)['img']
+    np.testing.assert_array_equal(made, generate(frames)['img'])
+
+
 def test_box_outside_the_frame_gives_black_and_an_empty_mask():
     rng = np.random.default_rng(13)
     start = sample([texture(SIZE, rng)] * 3, (900, 900, 960, 980), rng)
@@ -194,6 +204,7 @@ def test_box_outside_the_frame_gives_black_and_an_empty_mask():
 @pytest.mark.parametrize(
     ('options', 'error', 'message'),
     [
+        (dict(prob=1.5), ValueError, r'prob must be in \[0, 1\], got 1.5'),
         (dict(scale=0), ValueError, 'scale'),
         (dict(downsample='lanczos'), ValueError, 'lanczos'),
         (dict(downsample=[]), ValueError, 'downsample'),

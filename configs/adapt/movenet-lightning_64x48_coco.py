@@ -7,7 +7,7 @@ default_scope = 'mmpose'
 # Sizes are w x h. The codec is the pose network's own.
 codec = dict(
     type='CellCentreHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2, unbiased=True,
-    blur_kernel_size=3)
+    blur_kernel_size=3, centre_prior=32)
 scale = 4
 num_frames = 5
 
@@ -54,7 +54,7 @@ train_pipeline = [
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='RandomBBoxTransform', scale_factor=(0.75, 1.25), rotate_factor=40),
     dict(type='ClipAffine', input_size=codec['input_size']),
-    # Often as a camera of the street has it, sometimes clean.
+    # Mostly as a camera of the street has it, one in three clean.
     dict(
         type='GenerateLRClip',
         scale=scale,
@@ -63,8 +63,11 @@ train_pipeline = [
             dict(type='ClipBlur', sigma=(0.2, 2.0), prob=0.4),
             dict(type='ClipMotionBlur', length=(2.0, 12.0), prob=0.2)],
         after=[
-            dict(type='ClipNoise', sigma=(2.0, 12.0), prob=0.6),
-            dict(type='ClipH264', crf=(20, 36), prob=0.4)]),
+            dict(type='ClipLowLight', prob=0.1),
+            dict(type='ClipNoise', sigma=(2.0, 14.0), prob=0.5),
+            dict(type='ClipJPEG', quality=(30, 95), prob=0.1),
+            dict(type='ClipH264', crf=(20, 38), prob=0.4)],
+        prob=0.72),
     dict(type='PackClipInputs'),
 ]
 # A still is evaluated as the clip of a camera that stands still.

@@ -5,7 +5,7 @@ _base_ = './movenet-lightning_64x48_coco.py'
 
 codec = dict(
     type='CellCentreHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2, unbiased=True,
-    blur_kernel_size=3)
+    blur_kernel_size=3, centre_prior=32)
 scale = 4
 window = 5
 num_evidence = 5
@@ -33,8 +33,11 @@ train_pipeline = [
             dict(type='ClipBlur', sigma=(0.2, 2.0), prob=0.4),
             dict(type='ClipMotionBlur', length=(2.0, 12.0), prob=0.2)],
         after=[
-            dict(type='ClipNoise', sigma=(2.0, 12.0), prob=0.6),
-            dict(type='ClipH264', crf=(20, 36), prob=0.4)]),
+            dict(type='ClipLowLight', prob=0.1),
+            dict(type='ClipNoise', sigma=(2.0, 14.0), prob=0.5),
+            dict(type='ClipJPEG', quality=(30, 95), prob=0.1),
+            dict(type='ClipH264', crf=(20, 38), prob=0.4)],
+        prob=0.72),
     dict(type='PackClipInputs'),
 ]
 val_pipeline = [

@@ -126,6 +126,7 @@ class GenerateLRClip(BaseTransform):
             ``'area'``, ``'nearest'``, or a list of them from which one is drawn a clip.
         before: Degradations (configs of :class:`ClipDegradation`) of the crops.
         after: Degradations of the small images.
+        prob: Probability with which a clip is degraded by them at all; the others are clean.
         keep_hr: Whether to keep the high-resolution target.
         seed: None draws anew in every fetch; a number makes the draw depend on it and the
             sample's ``id`` only, as a validation set needs.
@@ -140,11 +141,14 @@ class GenerateLRClip(BaseTransform):
         downsample: str | list[str] = 'bicubic',
         before: list[dict] | tuple = (),
         after: list[dict] | tuple = (),
+        prob: float = 1.0,
         keep_hr: bool = True,
         seed: int | None = None,
     ) -> None:
         if scale < 1:
             raise ValueError(f'scale must be a positive whole number, got {scale}')
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must be in [0, 1], got {prob}')
         self.methods = [downsample] if isinstance(downsample, str) else list(downsample)
         unknown = set(self.methods) - set(DOWNSAMPLING)
         if unknown or not self.methods:
@@ -152,6 +156,7 @@ class GenerateLRClip(BaseTransform):
         self.scale = scale
         self.before = [_build(cfg) for cfg in before]
         self.after = [_build(cfg) for cfg in after]
+        self.prob = prob
         self.keep_hr = keep_hr
         self.seed = seed
 
@@ -167,9 +172,12 @@ class GenerateLRClip(BaseTransform):
             self._add_truth(results)
         else:
             results.pop('gt_mask', None)
-        frames = _degrade(self.before, results['img'], rng, steps)
+        before, after = self.before, self.after
+        if self.prob < 1 and rng.random() >= self.prob:
+            before, after = [], []
+        frames = _degrade(before, results['img'], rng, steps)
         frames = downsample(frames, (width // self.scale, height // self.scale), method)
-        results['img'] = _degrade(self.after, frames, rng, steps)
+        results['img'] = _degrade(after, frames, rng, steps)
         results['degradation'] = dict(scale=self.scale, downsample=method, steps=steps)
         return results
 
@@ -196,7 +204,8 @@ class GenerateLRClip(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(scale={self.scale}, downsample={self.methods}, '
-            f'before={self.before}, after={self.after}, keep_hr={self.keep_hr}, seed={self.seed})'
+            f'before={self.before}, after={self.after}, prob={self.prob}, '
+            f'keep_hr={self.keep_hr}, seed={self.seed})'
         )
 
 
