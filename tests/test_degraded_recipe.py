@@ -54,8 +54,10 @@ def test_all_degradations_occur_as_often_as_asked_and_the_truth_stays_clean(root
 
 @pytest.mark.slow
 def test_recipe_trains(root, tmp_path):
-    options = [f'data_root={root}', *QUICK, 'train_dataloader.dataset.indices=4']
-    run_tool('train', CONFIG, '--work-dir', tmp_path / 'run', '--cfg-options', *options)
+    options = [f'data_root={root}', *QUICK, 'train_dataloader.dataset.indices=2']
+    run_tool(
+        'train', CONFIG, '--no-validate', '--work-dir', tmp_path / 'run', '--cfg-options', *options
+    )
     losses = [line['loss'] for line in last_log(tmp_path / 'run') if 'loss' in line]
-    assert len(losses) == 2  # four persons, two a batch
+    assert len(losses) == 1  # two persons, two a batch
     assert np.isfinite(losses).all()
