@@ -6,12 +6,14 @@ import socket
 import subprocess
 import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import runner as runner_module
+from mmengine.runner import save_checkpoint
 from mmpose.registry import MODELS
 from packaging.version import Version
 
@@ -289,3 +291,28 @@ def test_a_type_of_a_package_that_is_missing_names_the_package(monkeypatch):
     assert MODELS.get('mmpose.HRNet') is MODELS.get('HRNet')
     assert MODELS.get('mmdet.HRNet') is not MODELS.get('HRNet')
     assert MODELS.get('mmdet.NoSuchNet') is None
+
+
+def _warn_as(module: str, message: str, category: type[Warning]) -> None:
+    code = compile('warnings.warn(message, category)', f'{module}.py', 'exec')
+    exec(code, {'__name__': module, 'warnings': warnings, 'message': message, 'category': category})
+
+
+def test_only_the_two_known_warnings_of_imports_are_silent():
+    pytree = '`torch.utils._pytree._register_pytree_node` is deprecated'
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter('always')
+        with compat.quiet_imports():
+            _warn_as('mmengine.utils.package_utils', 'pkg_resources is deprecated', UserWarning)
+            _warn_as('transformers.utils.generic', pytree, FutureWarning)
+            _warn_as('mmengine.utils.package_utils', 'another', UserWarning)
+            _warn_as('my_module', pytree, FutureWarning)
+        _warn_as('transformers.utils.generic', pytree, FutureWarning)
+    assert [str(one.message) for one in shown] == ['another', pytree, pytree]
+
+
+def test_a_checkpoint_is_saved_without_a_word_about_upstreams_file_client(tmp_path, capfd):
+    compat.apply()
+    save_checkpoint({'state_dict': {}}, str(tmp_path / 'a.pth'))
+    assert (tmp_path / 'a.pth').exists()
+    assert ''.join(capfd.readouterr()) == ''

@@ -5,10 +5,11 @@ import os.path as osp
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import find_latest_checkpoint
 
 from star_pose.checkpoint import read_checkpoint
 from star_pose.engine import command_line
+from star_pose.engine.training_runner import TrainingRunner
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,7 +56,7 @@ def main() -> None:
             read_checkpoint(checkpoint)  # now, not after the data sets are read
         command_line.check_data(cfg, ('train', 'val'))
         with command_line.building(args.config):
-            runner = Runner.from_cfg(cfg)
+            runner = TrainingRunner.from_cfg(cfg)
             _ = runner.train_loop, runner.val_loop  # builds the data sets
         runner.train()
 

@@ -4,7 +4,8 @@ from . import compat
 
 compat.apply()
 
-from . import codecs, datasets, engine, evaluation, models, tracking, visualization  # noqa: E402
+with compat.quiet_imports():
+    from . import codecs, datasets, engine, evaluation, models, tracking, visualization
 from .version import __version__  # noqa: E402
 
 __all__ = [

@@ -6,6 +6,7 @@ imports those modules before it imports the default scope.
 """
 
 import atexit
+import contextlib
 import datetime
 import functools
 import importlib
@@ -14,6 +15,8 @@ import importlib.metadata
 import importlib.util
 import sys
 import types
+import warnings
+from collections.abc import Iterator
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -27,6 +30,8 @@ __all__ = [
     'end_processes',
     'init_dist_anywhere',
     'name_missing_packages',
+    'quiet_file_client',
+    'quiet_imports',
     'restricted_getattr',
     'stub_mmcv_ops',
     'support_cpu_processes',
@@ -300,11 +305,44 @@ def name_missing_packages() -> None:
     Registry.get = get
 
 
+@contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Import upstream without the two warnings that its importing causes.
+
+    MMEngine 0.10.7 imports ``pkg_resources``, and the transformers that MMDetection imports
+    registers its types by a name that torch has given up. Whoever sees them can do nothing about
+    either. All other warnings, and these two of other modules, pass.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            'ignore', 'pkg_resources is deprecated', UserWarning, r'mmengine\.utils\.package_utils'
+        )
+        warnings.filterwarnings(
+            'ignore', '.*_register_pytree_node', FutureWarning, r'transformers\.utils\.generic'
+        )
+        yield
+
+
+def quiet_file_client() -> None:
+    """Keep MMEngine from logging, at every checkpoint, that its own ``FileClient`` is deprecated.
+
+    MMEngine 0.10.7 makes one in its hooks and in ``save_checkpoint``, whatever a config says. The
+    module logs nothing else. Does nothing where there is no such module any more.
+    """
+    if importlib.util.find_spec('mmengine.fileio.file_client') is None:
+        return
+    from mmengine.fileio import file_client
+
+    file_client.print_log = lambda *args, **kwargs: None
+
+
 def apply() -> None:
     """Check the versions, then apply every cure; a second call changes nothing."""
     check_versions()
     stub_mmcv_ops()
     declare_torchvision_ops()
-    allow_checkpoint_types()
-    support_cpu_processes()
-    name_missing_packages()
+    with quiet_imports():
+        allow_checkpoint_types()
+        support_cpu_processes()
+        name_missing_packages()
+        quiet_file_client()
