@@ -49,26 +49,37 @@ def speed(name: str = 'speed') -> str:
     result = read(name)
     if result is None:
         return MISSING
-    forms = list(dict.fromkeys((row['batch'], row['dtype']) for row in result['rows']))
-    cells = {(row['system'], row['batch'], row['dtype']): row for row in result['rows']}
+    named = [(_form(row), row) for row in result['rows']]
+    forms = list(dict.fromkeys(form for form, _ in named))
+    cells = {(row['system'], form): row for form, row in named}
     rows = []
     for system in dict.fromkeys(row['system'] for row in result['rows']):
-        found = [cells.get((system, *form)) for form in forms]
-        rows.append([system, *(_speed_cell(row) for row in found)])
-    table = markdown(['system', *(f'batch {batch}, {dtype}' for batch, dtype in forms)], rows)
+        rows.append([system, *(_speed_cell(cells.get((system, form))) for form in forms)])
     operators = any(name in row['system'] for row in result['rows'] for name in ON_OPERATORS)
     note = (
         'EDVR, TDAN and BasicVSR++ super-resolve in float32 in every column: '
         "mmcv's operators know nothing else on a CPU. "
     )
+    network = 'the same network' if 'pose_net' in result['rows'][0] else 'HRNet-W32'
+    clock = 'of the processor ' if result.get('clock') == 'processor' else ''
     return (
-        f'{table}\n\nMilliseconds a batch; in brackets the ratio to bicubic + HRNet-W32 in fp32 at '
-        f'the same batch. T={result["frames"]}. {note if operators else ""}{made_by(result)}'
+        f'{markdown(["system", *forms], rows)}\n\nMilliseconds {clock}a batch; in brackets the '
+        f'ratio to bicubic + {network} in fp32 at the same batch. T={result["frames"]}. '
+        f'{note if operators else ""}{made_by(result)}'
     )
 
 
+def _form(row: dict) -> str:
+    """The pose network, where a table has several, batch and type of a row."""
+    network = f'{row["pose_net"]}, ' if 'pose_net' in row else ''
+    return f'{network}batch {row["batch"]}, {row["dtype"]}'
+
+
 def _speed_cell(row: dict | None) -> str:
-    return '-' if row is None else f'{row["median_ms"]:.0f} ({row["ratio_to_bicubic_fp32"]:.2f})'
+    if row is None:
+        return '-'
+    digits = 0 if row['median_ms'] >= 100 else 1
+    return f'{row["median_ms"]:.{digits}f} ({row["ratio_to_bicubic_fp32"]:.2f})'
 
 
 def speed_parts() -> str:
@@ -309,7 +320,10 @@ def render() -> str:
     parts = {
         'The shipped adapted weights, PCK of the torso': adaptation(),
         'The same on a real sequence by groups of joints, PCK@0.2': handball(),
-        'Speed, end to end, beside cascades': speed(),
+        'Speed of the shipped models and the flagship, end to end, beside cascades': speed(
+            'speed_shipped'
+        ),
+        'The flagship in other types and compiled': speed(),
         'The same, eight clips at a time': speed('speed_batch8'),
         'Where the time goes (fp32, batch 1), in milliseconds': speed_parts(),
         'Cost of the parts': cost(),

@@ -342,12 +342,23 @@ def main() -> None:
         groups = {'': {path.stem: Config.fromfile(path).model for path in args.configs}}
     else:
         groups = {pose_net: systems_of(pose_net) for pose_net in args.pose_nets}
-    rows, parts, limits, not_timed = [], {}, {}, {}
     peaks = {
         dtype: round(matmul_peak(getattr(torch, dtype), device, args.clock), 1)
         for dtype in args.dtypes
     }
     print('matrix product, GMAC/s:', peaks)
+    result = {
+        'frames': args.frames,
+        'rounds': args.rounds,
+        'device': args.device,
+        'clock': 'processor' if args.cpu_time else 'wall',
+        'commit': current_commit(),
+        'rows': [],
+        'parts_ms_fp32_batch1': {},
+        'matmul_gmacs': peaks,
+        'limits': {},
+        'not_timed': {},
+    }
     batch = make_batch(1, args.frames, (48, 64), 4)
     for pose_net, models in groups.items():
         if args.only:
@@ -358,29 +369,22 @@ def main() -> None:
             print(f'{name}: not timed. {reason}')
         for model in systems.values():
             model.to(device)
-        rows += measure(pose_net, systems, args, device)
+        rows = measure(pose_net, systems, args, device)
+        print(table(rows))
+        result['rows'] += rows
         before = f'{pose_net}: ' if len(groups) > 1 else ''
-        not_timed.update({f'{before}{name}': reason for name, reason in refused.items()})
-        limits.update({f'{before}{n}': limit(m, batch, peaks) for n, m in systems.items()})
+        result['not_timed'].update({f'{before}{name}': why for name, why in refused.items()})
+        result['limits'].update(
+            {f'{before}{n}': limit(m, batch, peaks) for n, m in systems.items()}
+        )
         for name, model in systems.items():
             if isinstance(model.backbone, STARPoseNet):
                 run = predictor(model, batch, torch.float32, device)
-                parts[f'{before}{name}'] = time_parts(model, run, args.rounds, args.clock)
-                print(f'{before}{name}', parts[f'{before}{name}'])
-    print(table(rows))
-    result = {
-        'frames': args.frames,
-        'rounds': args.rounds,
-        'device': args.device,
-        'clock': 'processor' if args.cpu_time else 'wall',
-        'commit': current_commit(),
-        'rows': rows,
-        'parts_ms_fp32_batch1': parts,
-        'matmul_gmacs': peaks,
-        'limits': limits,
-        'not_timed': not_timed,
-    }
-    print(write_result(args.name, result, shlex.join(['python', *sys.argv])))
+                shares = time_parts(model, run, args.rounds, args.clock)
+                print(f'{before}{name}', shares)
+                result['parts_ms_fp32_batch1'][f'{before}{name}'] = shares
+        # After each pose network: what an interrupted run has measured is kept.
+        print(write_result(args.name, result, shlex.join(['python', *sys.argv])))
 
 
 if __name__ == '__main__':
