@@ -51,3 +51,28 @@ def test_a_changed_number_is_noticed(tmp_path):
     ]
     (tmp_path / 'speed_tiny.json').write_text(json.dumps({**made, 'rows': times}))
     assert points() == [('bicubic', 7.0, 1.0)]
+
+
+def test_times_of_several_pose_networks_stand_side_by_side(tmp_path):
+    render = runpy.run_path(str(SCRIPT))['speed']
+    render.__globals__['RESULTS'] = tmp_path
+    row = {'batch': 1, 'dtype': 'float32', 'ratio_to_bicubic_fp32': 1.25}
+    rows = [
+        {**row, 'pose_net': 'a', 'system': 'ours', 'median_ms': 31.24},
+        {**row, 'pose_net': 'b', 'system': 'ours', 'median_ms': 131.4},
+        {**row, 'pose_net': 'b', 'system': 'cascade edsr', 'median_ms': 9.96},
+    ]
+    made = {
+        'command': 'python x.py',
+        'machine': {'gpu': None, 'cpu': 'a', 'threads': 1, 'torch': '2'},
+        'frames': 5,
+        'clock': 'processor',
+    }
+    (tmp_path / 'speed_shipped.json').write_text(json.dumps({**made, 'rows': rows}))
+    text = render('speed_shipped')
+    assert '| system | a, batch 1, float32 | b, batch 1, float32 |' in text
+    assert '| ours | 31.2 (1.25) | 131 (1.25) |' in text
+    assert '| cascade edsr | - | 10.0 (1.25) |' in text
+    assert (
+        'Milliseconds of the processor a batch; in brackets the ratio to bicubic + the same' in text
+    )
