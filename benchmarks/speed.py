@@ -11,9 +11,6 @@ network are timed turn by turn in one run, so that the ratios survive a noisy ma
 test, which doubles everybody's cost, is off. Before the MoveNets the fusion of five frames'
 evidence is timed too, as a video adds it to each frame.
 
-``--deploy`` adds rows of systems that went through ``star_pose.apis.deploy``: batch norms folded,
-compiled for the batch, in each type. That takes about a minute a system, type and batch size.
-
 Writes ``benchmarks/results/speed.json``: the end-to-end table, where the time of our systems goes,
 and how far that is from the machine's own matrix product.
 """
@@ -40,7 +37,6 @@ from mmpose.structures import PoseDataSample
 from rich.progress import track
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
-from star_pose.apis.deploy import deploy
 from star_pose.apis.model_info import count_parts
 from star_pose.apis.track_evidence import FrameEvidence, average_evidence
 from star_pose.models import STARPoseNet
@@ -270,13 +266,6 @@ def measure(pose_net: str, systems: dict, args, device: torch.device) -> list[di
             for dtype in args.dtypes
             for name, model in systems.items()
         }
-        chosen = [n for n in systems if args.deploy and any(word in n for word in args.deploy)]
-        forms = [(name, dtype) for dtype in args.dtypes for name in chosen]
-        for name, dtype in track(forms, description=f'compilation, batch {num_clips}'):
-            shape = (num_clips, args.frames, 3, 64, 48)
-            compiled = deploy(systems[name], shape, getattr(torch, dtype))
-            # Its type is its own: no autocast around it.
-            runs[name, f'{dtype}, compiled'] = predictor(compiled, batch, torch.float32, device)
         if pose_net in POSE_NETS[1:] and num_clips == 1:
             runs[FUSION, 'float32'] = evidence_fusion(pose_net)
         for run in track(runs.values(), description=f'warm-up, batch {num_clips}'):
@@ -322,9 +311,6 @@ def parse_args() -> argparse.Namespace:
         '--cpu-time', action='store_true', help="the process's own time, with --threads 1"
     )
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument(
-        '--deploy', nargs='*', help='compile systems whose name contains one of these'
-    )
     parser.add_argument('--only', nargs='+', help='systems whose name contains one of these')
     parser.add_argument('--name', default='speed', help='name of the file under results/')
     return parser.parse_args()

@@ -15,7 +15,6 @@ from pose_batches import (
     simcc_head,
     star_pose,
 )
-from star_pose.apis.deploy import deploy
 from star_pose.models import EvidenceFusion
 from star_pose.models.layers.evidence_fusion import clip_motion, dense_flow, sample_maps
 
@@ -306,7 +305,3 @@ class TestInTheModel:
     def test_a_head_without_heatmaps_is_refused(self):
         with pytest.raises(ValueError, match='codec of the pose head is SimCCLabel'):
             self.model(pose_net=estimator(head=simcc_head()))
-
-    def test_a_deployed_network_is_one_of_single_frames(self):
-        with pytest.raises(ValueError, match='evidence_fusion=None'):
-            deploy(self.model(), (1, 3, 3, 32, 24), compiled=False)

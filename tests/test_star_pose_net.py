@@ -1,4 +1,4 @@
-"""The front end: what it accepts, what its maps depend on, and that it trains and deploys."""
+"""The front end: what it accepts, what its maps depend on, and that it trains and exports."""
 
 import copy
 import io

@@ -87,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument('--rate', type=float, help='frames a second of images (25)')
     how.add_argument('--device', help='such as cpu or cuda:0 (the best there is)')
     how.add_argument('--backend', choices=BACKENDS, default='auto', help='runtime (the fastest)')
+    how.add_argument('--network', metavar='ONNX', help='what tools/export.py wrote of the model')
     how.add_argument('--batch-size', type=int, default=32, help='people in a batch (32)')
     command_line.add_config_options(parser)
     return parser
@@ -171,6 +172,7 @@ def load_model(args: argparse.Namespace, device: str) -> VideoPose:
         live=args.live,
         flip_test=args.flip_test,
         batch_size=args.batch_size,
+        network=args.network,
     )
 
 
@@ -217,7 +219,10 @@ def prepare(args: argparse.Namespace, name: str, device: str) -> tuple:
     plan = OutputPlan(
         source, args.format, args.out_json, args.out_video, False if args.no_video else None
     )
-    inputs = [*source.paths, *filter(None, (args.boxes, args.config, args.checkpoint))]
+    inputs = [
+        *source.paths,
+        *filter(None, (args.boxes, args.config, args.checkpoint, args.network)),
+    ]
     plan.check(inputs, source.rate, args.overwrite, args.resume)
     return source, plan, choose_boxes(args, source, device)
 

@@ -14,51 +14,19 @@ from mmengine.registry import init_default_scope
 from mmpose.apis import init_model
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.models.utils.tta import flip_heatmaps
-from torch import Tensor, nn
 
 from ..checkpoint import load_weights
 from ..datasets.errors import LabelError
 from ..engine.command_line import building
 from ..engine.config_options import ConfigError, read_config
 from ..models import EvidenceFusion
-from .runtimes import make_runtime
+from .pose_network import PoseNetwork
+from .runtimes import check_device, load_exported, make_runtime
 
-__all__ = ['Crops', 'PoseModel', 'PoseNetwork']
+__all__ = ['Crops', 'PoseModel']
 
 # What loads and packs: the frames are here already, and only pixels are wanted.
 _NOT_FOR_CROPS = ('LoadImage', 'LoadClip', 'SampleClipFrames', 'PackPoseInputs', 'PackClipInputs')
-
-
-class PoseNetwork(nn.Module):
-    """All of a model between the pixels of the crops and the decoder, as one network.
-
-    Args:
-        model: A top-down estimator in eval mode.
-    """
-
-    def __init__(self, model: TopdownPoseEstimator) -> None:
-        super().__init__()
-        self.model = model
-        preprocessor = model.data_preprocessor
-        self.swap = getattr(preprocessor, '_channel_conversion', False)
-        normalised = getattr(preprocessor, '_enable_normalize', False)
-        for name, default in (('mean', 0.0), ('std', 1.0)):
-            value = getattr(preprocessor, name) if normalised else torch.tensor(default)
-            self.register_buffer(name, value.clone().float(), persistent=False)
-
-    def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Compute what the head's decoder reads: heatmaps, SimCC vectors or coordinates.
-
-        Args:
-            pixels: (N, T, 3, h, w) or (N, 3, h, w) uint8 BGR.
-        """
-        values = pixels.float()
-        if self.swap:
-            values = values.flip(-3)
-        feats = self.model.extract_feat((values - self.mean) / self.std)
-        head = self.model.head
-        # A head that fuses the evidence of frames gives that of each frame by itself
-        return head.evidence(feats) if hasattr(head, 'evidence') else head(feats)
 
 
 class Crops:
@@ -92,6 +60,7 @@ class PoseModel:
         device: Such as ``'cpu'`` or ``'cuda:0'``.
         backend: See :func:`~star_pose.apis.runtimes.make_runtime`.
         flip_test: Whether to add what the mirrored crops give; heatmap models only.
+        network: File that ``tools/export.py`` wrote of this model, to be run in its place.
 
     Attributes:
         dataset_meta: Metainfo of the joints.
@@ -113,6 +82,7 @@ class PoseModel:
         device: str = 'cpu',
         backend: str = 'auto',
         flip_test: bool = False,
+        network: str | None = None,
     ):
         config = _read_config(config)
         with building(_name(config)), warnings.catch_warnings():
@@ -145,7 +115,11 @@ class PoseModel:
         self.flip_test = flip_test
         example = self.cut([np.zeros((64, 64, 3), np.uint8)] * self.num_frames, [[8, 8, 40, 56]])
         self.input_size = self._input_size
-        self._run = make_runtime(PoseNetwork(self.model).eval(), example.pixels, backend, device)
+        self.network = PoseNetwork(self.model).eval()
+        if network is None:
+            self._run = make_runtime(self.network, example.pixels, backend, device)
+        else:
+            self._run = load_exported(network, self.network, backend)
         outputs = self._run(example.pixels)
         self.gives_heatmaps = len(outputs) == 1 and outputs[0].ndim == 4
         if flip_test and not self.gives_heatmaps:
@@ -315,21 +289,6 @@ def _read_config(config: str | Config) -> Config:
         if not value:
             raise ConfigError(f'{_name(config)} has no {key}')
     return config
-
-
-def check_device(name: str) -> torch.device:
-    """A device that can be used.
-
-    Raises:
-        LabelError: If there is no such device.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1).to(device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        text = str(error).strip().splitlines()[0]
-        raise LabelError(f'device {name} cannot be used ({text}); try cpu') from error
-    return device
 
 
 def _name(config: Config) -> str:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
 import os
+import os.path as osp
 import warnings
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from torch import nn
 
-from ..datasets.errors import LabelError
+from ..datasets.errors import DataNotFoundError, LabelError
 
-__all__ = ['BACKENDS', 'Runtime', 'export_onnx', 'load_onnx', 'make_runtime']
+__all__ = [
+    'BACKENDS',
+    'Runtime',
+    'check_device',
+    'export_onnx',
+    'fingerprint',
+    'load_exported',
+    'load_onnx',
+    'make_runtime',
+]
 
 BACKENDS = ('auto', 'torch', 'onnxruntime', 'openvino')
 
@@ -45,8 +57,8 @@ def make_runtime(
         network: Takes one uint8 tensor; in eval mode.
         example: An input; the sizes except the batch are fixed to its.
         backend: ``'torch'``, ``'onnxruntime'``, ``'openvino'``, or ``'auto'``: on a CPU
-            onnxruntime, which gives the same keypoints sooner, where the network can be
-            exported; otherwise torch.
+            OpenVINO where it is installed, else onnxruntime, which both give the same keypoints
+            sooner; torch where the network cannot be exported, and on other devices.
         device: For torch; the others run on the CPU.
 
     Raises:
@@ -68,7 +80,7 @@ def make_runtime(
         raise LabelError(
             f'backend {backend}: the network cannot be exported to ONNX ({text}); use torch'
         ) from error
-    return load_onnx(model, 'onnxruntime' if backend == 'auto' else backend)
+    return load_onnx(model, _fastest() if backend == 'auto' else backend)
 
 
 def export_onnx(network: nn.Module, example: np.ndarray) -> bytes:
@@ -103,25 +115,81 @@ def export_onnx(network: nn.Module, example: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def load_onnx(model: bytes | str, backend: str = 'onnxruntime') -> Runtime:
+def fingerprint(network: nn.Module) -> str:
+    """The SHA-256 of a network's weights, by which an exported file knows its checkpoint."""
+    total = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        total.update(name.encode())
+        total.update(np.ascontiguousarray(value.detach().cpu().numpy()).tobytes())
+    return total.hexdigest()
+
+
+def load_exported(path: str, network: nn.Module, backend: str = 'auto') -> Runtime:
+    """Load a file that ``tools/export.py`` wrote.
+
+    Args:
+        path: The file.
+        network: What it was made of.
+        backend: As of :func:`make_runtime`, but for torch.
+
+    Raises:
+        DataNotFoundError: If there is no such file.
+        LabelError: If it was made of other weights, or cannot be loaded.
+    """
+    if backend == 'torch':
+        raise LabelError(f'backend torch cannot run {path}; use onnxruntime or openvino')
+    if not osp.isfile(path):
+        raise DataNotFoundError.describe('exported network', path, remedies=('tools/export.py',))
+    try:
+        labels = {p.key: p.value for p in onnx.load(path).metadata_props}
+    except Exception as error:  # protobuf raises types of its own
+        raise LabelError(f'{path} is no ONNX file: {error}') from error
+    if labels.get('weights') != fingerprint(network):
+        raise LabelError(
+            f'{path} was exported from {labels.get("config", "something else")} with other weights '
+            'than those given: export it again by tools/export.py'
+        )
+    return load_onnx(path, _fastest() if backend == 'auto' else backend)
+
+
+def load_onnx(
+    model: bytes | str, backend: str = 'onnxruntime', precision: str = 'float32'
+) -> Runtime:
     """Load an exported model.
 
     Args:
         model: The model, or its file.
         backend: ``'onnxruntime'`` or ``'openvino'``.
+        precision: What OpenVINO may compute float32 in: ``'float32'`` or ``'bfloat16'``.
 
     Raises:
         LabelError: If the backend is not installed or refuses the model.
     """
-    load = {'onnxruntime': _onnxruntime, 'openvino': _openvino}[backend]
     try:
-        return load(model)
+        if backend == 'onnxruntime':
+            return _onnxruntime(model)
+        return _openvino(model, precision)
     except LabelError:
         raise
     except Exception as error:  # the runtimes raise types of their own
         name = model if isinstance(model, str) else 'the exported model'
         text = str(error).strip().splitlines()[0]
         raise LabelError(f'{backend} cannot load {name}: {text}') from error
+
+
+def check_device(name: str) -> torch.device:
+    """A device that can be used.
+
+    Raises:
+        LabelError: If there is no such device.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1).to(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        text = str(error).strip().splitlines()[0]
+        raise LabelError(f'device {name} cannot be used ({text}); try cpu') from error
+    return device
 
 
 def _torch(network: nn.Module, device: str) -> Runtime:
@@ -151,8 +219,17 @@ def _onnxruntime(model: bytes | str) -> Runtime:
     return Runtime('onnxruntime', lambda pixels: tuple(session.run(None, {name: pixels})))
 
 
-def _openvino(model: bytes | str) -> Runtime:
-    if importlib.util.find_spec('openvino') is None:
+def _fastest() -> str:
+    """The runtime that benchmarks/backends.py finds fastest among the exact ones."""
+    return 'openvino' if _is_installed('openvino') else 'onnxruntime'
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _openvino(model: bytes | str, precision: str) -> Runtime:
+    if not _is_installed('openvino'):
         raise LabelError('backend openvino is not installed: pip install star_pose[openvino]')
     import openvino
 
@@ -160,7 +237,8 @@ def _openvino(model: bytes | str) -> Runtime:
     loaded = (
         core.read_model(model) if isinstance(model, str) else core.read_model(io.BytesIO(model))
     )
-    settings = {'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': _threads()}
+    hint = {'float32': 'f32', 'bfloat16': 'bf16'}[precision]
+    settings = {'INFERENCE_PRECISION_HINT': hint, 'INFERENCE_NUM_THREADS': _threads()}
     compiled = core.compile_model(loaded, 'CPU', settings)
 
     def run(pixels: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -10,8 +10,9 @@ from .box_sources import EveryNth, FixedBoxes, WholeFrameBoxes
 from .frame_sources import open_source
 from .person_detector import PersonDetector
 from .pose_model import PoseModel
-from .pose_run import PoseRun, RunOptions, VideoPoseFrame
+from .pose_run import PoseRun, RunOptions
 from .shipped_models import BEST_MODEL, find_model
+from .video_pose_frame import VideoPoseFrame
 
 __all__ = ['VideoPose', 'VideoPoseFrame']
 
@@ -44,6 +45,7 @@ class VideoPose:
             while the networks are busy is dropped.
         flip_test: Whether to add the mirrored crops, at twice the time.
         batch_size: Largest number of people in a batch.
+        network: File that ``tools/export.py`` wrote of the model, such as one in 8-bit integers.
 
     Attributes:
         dataset_meta: Metainfo of the joints: names, skeleton, sigmas.
@@ -75,6 +77,7 @@ class VideoPose:
         live: bool = False,
         flip_test: bool = False,
         batch_size: int = 32,
+        network: str | None = None,
     ):
         for name, value, least in (
             ('detect_every', detect_every, 1),
@@ -85,7 +88,7 @@ class VideoPose:
                 raise ValueError(f'{name}={value}: give at least {least}')
         if checkpoint is None and isinstance(model, str):
             model, checkpoint = find_model(model)
-        self.model = PoseModel(model, checkpoint, device, backend, flip_test)
+        self.model = PoseModel(model, checkpoint, device, backend, flip_test, network)
         self.dataset_meta = self.model.dataset_meta
         self.detector = detector
         self.detect_every = detect_every
