@@ -82,6 +82,7 @@ model = dict(
     test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False))
 
 dataset_type = 'PoseTrackClipDataset'
+data_mode = 'topdown'  # MMPose's inferencer asks for it
 data_root = 'data/posetrack18/'
 
 train_pipeline = [

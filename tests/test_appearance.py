@@ -115,3 +115,19 @@ def test_of_two_boxes_that_find_one_person_the_one_that_jumped_goes():
     # Boxes that were given for the frame are never given up
     follower.locate(3, (320, 120), (boxes, np.ones(2)))
     assert follower.learn(np.stack([poses[1], poses[1]]), scores).tolist() == [0, 1]
+
+
+def test_a_weak_box_confirms_who_is_followed_and_begins_nobody():
+    _, poses, boxes = scene([(60, 20, RED, BLACK), (200, 20, BLUE, BLACK)])
+    scores = np.tile(np.linspace(0.5, 1, 9), (2, 1))
+    follower = BoxFollower(patience=0, start_thr=0.5)
+    located, _ = follower.locate(0, (320, 120), (boxes, np.array([0.9, 0.3])))
+    np.testing.assert_array_equal(located, boxes[:1])
+    follower.learn(poses[:1], scores[:1])
+    moved = boxes + np.array([4, 0, 4, 0])
+    located, found = follower.locate(1, (320, 120), (moved, np.array([0.3, 0.4])))
+    np.testing.assert_array_equal(located, moved[:1])
+    assert found.tolist() == [0.3]
+    follower.learn(poses[:1], scores[:1])
+    far = moved + np.array([WIDTH, 0, WIDTH, 0])  # beside him: somebody else
+    assert len(follower.locate(2, (320, 120), (far, np.array([0.3, 0.4])))[0]) == 0

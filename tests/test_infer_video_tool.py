@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+import posetrack_builders as posetrack
 from blob_videos import (
     FRAMES,
     INFO,
@@ -23,7 +24,7 @@ from blob_videos import (
 from star_pose.apis import pose_run, video_outputs
 from star_pose.apis.box_sources import FileBoxes
 from star_pose.apis.frame_sources import open_source
-from star_pose.apis.pose_records import posetrack_joints, read_journal
+from star_pose.apis.pose_records import posetrack_joints, read_journal, write_format
 from star_pose.apis.video_writer import VideoWriter, video_rate
 from star_pose.datasets import LabelError, VideoClipDataset
 from star_pose.datasets.frames.clip_reader import ClipReader
@@ -166,6 +167,49 @@ def test_coco_joints_become_posetracks():
     assert found[3:] == [points[name] for name in KEYPOINTS[3:]]
     with pytest.raises(LabelError, match='the model has no nose'):
         posetrack_joints(['now'], [[1, 2, 3]])
+
+
+def test_poses_in_posetracks_form_are_read_by_its_evaluation(tmp_path):
+    people = [posetrack.pose(100, 100), posetrack.pose(400, 100)]
+    labels = [
+        posetrack.label(frame, points, track)
+        for frame in range(3)
+        for track, points in enumerate(people)
+    ]
+    posetrack.write(tmp_path / 'gt', {posetrack.VIDEO: posetrack.document(labels, 3)})
+    order = [16, *range(16)]  # the model has its own order
+    names = [KEYPOINTS[joint] for joint in order]
+    found = [np.array(points).reshape(17, 3)[order] for points in people]
+    found[1][names.index('left_knee')] = 900, 900, 0.5  # one of two, and the less sure one
+    records = [
+        {
+            'frame': frame,
+            'time': frame / 25,
+            'name': f'{frame:06d}.jpg',
+            'size': [640, 480],
+            'people': [
+                {
+                    'track_id': 7 + track,
+                    'box': [0, 0, 10, 10],
+                    'box_score': 1.0,
+                    'keypoints': [[x, y, 0.9 * score] for x, y, score in points],
+                }
+                for track, points in enumerate(found)
+            ],
+        }
+        for frame in range(3)
+    ]
+    header = {'video': posetrack.VIDEO, 'joints': names, 'skeleton': [], 'info': {}}
+    path = tmp_path / 'found' / f'{posetrack.VIDEO}.json'
+    write_format('posetrack', str(path), header, records)
+    out = tmp_path / 'out.json'
+    run_tool('eval_posetrack', tmp_path / 'gt', path.parent, '--tracking', '--out', out)
+    result = json.loads(out.read_text())
+    scores = dict(zip(result['joint_order'], result['ap_per_joint'], strict=False))
+    assert scores.pop('left_knee') == pytest.approx(50)
+    assert set(scores.values()) == {100}
+    mota = dict(zip(result['joint_order'], result['tracking']['mota'], strict=False))
+    assert mota['left_ankle'] == 100
 
 
 class Stop(Exception):

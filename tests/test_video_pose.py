@@ -23,7 +23,8 @@ from blob_videos import (
     save_frames,
 )
 from star_pose.apis.background import Background
-from star_pose.apis.frame_sources import ReadAhead, SourceFrame, open_source
+from star_pose.apis.frame_sources import SourceFrame, open_source
+from star_pose.apis.read_ahead import ReadAhead
 from star_pose.apis.track_evidence import FrameEvidence, TrackEvidence, average_evidence
 from star_pose.apis.video_pose import VideoPose
 from star_pose.apis.video_writer import VideoWriter

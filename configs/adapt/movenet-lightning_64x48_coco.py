@@ -44,6 +44,7 @@ model = dict(
     test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False))
 
 dataset_type = 'CocoDataset'
+data_mode = 'topdown'  # MMPose's inferencer asks for it
 data_root = 'data/coco/'
 
 train_pipeline = [

@@ -24,6 +24,7 @@ model = dict(
     test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False))
 
 dataset_type = 'CocoDataset'
+data_mode = 'topdown'
 data_root = 'data/coco/'
 
 train_pipeline = [

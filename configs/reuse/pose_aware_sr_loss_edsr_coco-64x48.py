@@ -45,6 +45,7 @@ model = dict(
     test_cfg=dict(flip_test=True))
 
 dataset_type = 'CocoDataset'
+data_mode = 'topdown'
 data_root = 'data/coco/'
 
 train_pipeline = [

@@ -33,6 +33,7 @@ model = dict(
     test_cfg=dict(flip_test=True))
 
 dataset_type = 'CocoDataset'
+data_mode = 'topdown'
 data_root = 'data/coco/'
 
 train_pipeline = [

@@ -6,7 +6,10 @@ compat.apply()
 
 with compat.quiet_imports():
     from . import codecs, datasets, engine, evaluation, models, tracking, visualization
+from .apis import shipped_models  # noqa: E402
 from .version import __version__  # noqa: E402
+
+shipped_models.offer_to_inferencers()
 
 __all__ = [
     'VideoPose',

@@ -13,6 +13,7 @@ _MOMENTUM = 0.5  # share of the old velocity that is kept
 _BELIEVED = 0.5  # share of the first score below which a pose that nobody confirms is none
 _SAME_POSE = 0.6  # OKS from which two poses are the same one
 _SIGMA = 0.08  # of any joint, relative to the person's size
+_WEAK_MATCH = 0.3  # IoU from which a weak box confirms somebody
 _SAME_PERSON = 0.6  # share of overlap from which an old box is a new one's person seen twice
 
 
@@ -85,10 +86,18 @@ class BoxFollower:
             that are the truth, 1 or more for those of a detector, which misses people.
         horizon: Frames without any boxes after which everybody is given up.
         match_thr: Lowest IoU of an expected box and a new one of the same person.
+        start_thr: Score below which a box confirms people, and begins nobody.
     """
 
-    def __init__(self, patience: int = 1, horizon: int = 30, match_thr: float = 0.1):
+    def __init__(
+        self,
+        patience: int = 1,
+        horizon: int = 30,
+        match_thr: float = 0.1,
+        start_thr: float = 0.0,
+    ):
         self.patience, self.horizon, self.match_thr = patience, horizon, match_thr
+        self.start_thr = start_thr
         self._people: list[_Person] = []
 
     def locate(
@@ -114,7 +123,7 @@ class BoxFollower:
             boxes = [person.expected() for person in before]
         else:
             new = [_Person(box, float(score), frame) for box, score in zip(*found, strict=True)]
-            missed = self._compare(before, new)
+            new, missed = self._compare(before, new)
             self._people = new + missed
             boxes = [p.box for p in new] + [p.expected() for p in missed]
         scores = np.array([person.score for person in self._people])
@@ -152,26 +161,30 @@ class BoxFollower:
             person.learn(keypoints[row], scores[row])
         return rows
 
-    def _compare(self, before: list[_Person], new: list[_Person]) -> list[_Person]:
-        """Pass on how people move; return those who are not mentioned and may still be there."""
-        if not before:
-            return []
+    def _compare(
+        self, before: list[_Person], new: list[_Person]
+    ) -> tuple[list[_Person], list[_Person]]:
+        """Pass on how people move; the new who count, and the old who may still be there."""
         gone = set(range(len(before)))
-        if new:
+        sure = {n for n, person in enumerate(new) if person.score >= self.start_thr}
+        if before and new:
             expected = np.stack([person.expected() for person in before])
             overlap = box_iou(expected, np.stack([person.box for person in new]))  # (P, N)
             for row, column in zip(*linear_sum_assignment(-overlap), strict=True):
-                if overlap[row, column] >= self.match_thr:
+                least = self.match_thr if column in sure else _WEAK_MATCH
+                if overlap[row, column] >= least:
                     new[column].last, new[column].velocity = before[row].last, before[row].velocity
                     gone.discard(row)
-            gone -= {row for row in gone if overlap[row].max() >= _SAME_PERSON}
+                    sure.add(column)
+            overlap = overlap[:, sorted(sure)]
+            gone -= {row for row in gone if overlap[row].max(initial=0) >= _SAME_PERSON}
         kept = []
         for person in (before[row] for row in sorted(gone)):
             person.missed += 1
             believed = person.trust[1] >= _BELIEVED * person.trust[0]
             if person.missed <= self.patience and believed:
                 kept.append(person)
-        return kept
+        return [new[n] for n in sorted(sure)], kept
 
 
 def _inside(box: np.ndarray, size: tuple[int, int]) -> bool:

@@ -6,7 +6,8 @@ position ``index``, with boxes as x1 y1 x2 y2 in pixels and the image (H, W, 3) 
 
 It may have ``looks_at(index) -> bool``: people are followed through the frames that it does not
 look at. ``patience`` says how many of its looks may miss a person before he is given up; 0 where
-it says the truth.
+it says the truth. Boxes with scores below its ``start_thr`` confirm people who are followed
+already, and begin nobody.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from ..datasets.errors import DataNotFoundError, LabelError
 from .box_file import FileBoxes
+from .person_detector import PersonDetector
 
 __all__ = ['DetectorBoxes', 'EveryNth', 'FileBoxes', 'FixedBoxes', 'WholeFrameBoxes']
 
@@ -79,6 +81,12 @@ class EveryNth:
     def __init__(self, detector: Callable, every: int):
         self.detector, self.every = detector, every
         self.patience = 0 if every == 1 else 1
+        self.start_thr = 0.0
+        self._detect = detector
+        if isinstance(detector, PersonDetector):
+            # Half as sure is enough for someone who was seen a moment ago
+            self.start_thr = detector.score_thr
+            self._detect = lambda index, image: detector.detect(image, 0.5 * detector.score_thr)
         self._last: int | None = None
 
     def looks_at(self, index: int) -> bool:
@@ -88,7 +96,7 @@ class EveryNth:
     def __call__(self, index: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Detect."""
         self._last = index
-        return self.detector(index, image)
+        return self._detect(index, image)
 
     def __str__(self) -> str:
         return (

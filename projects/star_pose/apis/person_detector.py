@@ -77,11 +77,15 @@ class PersonDetector:
         Returns:
             Boxes (N, 4) float64 as x1 y1 x2 y2 in pixels, inside the frame, and scores (N,).
         """
+        return self.detect(image, self.score_thr)
+
+    def detect(self, image: np.ndarray, score_thr: float) -> tuple[np.ndarray, np.ndarray]:
+        """As a call, with another lowest score."""
         pixels, factor = self._prepare(image)
         outputs = self._session.run(None, {self._input: pixels})
         half = len(outputs) // 2
         found = [
-            _decode(scores[0], sides[0], stride, pixels.shape[2:], self.score_thr)
+            _decode(scores[0], sides[0], stride, pixels.shape[2:], score_thr)
             for scores, sides, stride in zip(outputs[:half], outputs[half:], _STRIDES, strict=True)
         ]
         boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -91,7 +95,7 @@ class PersonDetector:
             cv2.dnn.NMSBoxes(
                 np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).tolist(),
                 scores.tolist(),
-                self.score_thr,
+                score_thr,
                 self.nms_thr,
             ),
             int,

@@ -13,7 +13,7 @@ import numpy as np
 from ..datasets.errors import LabelError
 from ..engine.outputs import whole_file
 from ..posetrack.joints import KEYPOINTS
-from .pose_run import VideoPoseFrame
+from .video_pose_frame import VideoPoseFrame
 
 __all__ = [
     'FORMATS',
@@ -153,11 +153,17 @@ def _write_coco(path: str, header: Mapping, records: Sequence[Mapping]) -> None:
 
 
 def _write_posetrack(path: str, header: Mapping, records: Sequence[Mapping]) -> None:
-    """PoseTrack's json of a video; untracked people are left out, as the format asks for ids."""
+    """PoseTrack's json of a video; untracked people are left out, as the format asks for ids.
+
+    Images are named with their folder, which is the video to PoseTrack.
+    """
     names = list(header['joints'])
     tracked = [
         {
             **record,
+            'name': record['name']
+            if '#' in record['name']
+            else f'{header["video"]}/{record["name"]}',
             'people': [
                 {**person, 'keypoints': posetrack_joints(names, person['keypoints'])}
                 for person in record['people']

@@ -12,48 +12,18 @@ from mmpose.registry import TASK_UTILS
 
 from ..tracking import person_looks
 from .box_follower import BoxFollower
-from .frame_sources import FrameSource, ReadAhead, SourceFrame
+from .box_prior import damp_outside
+from .frame_sources import FrameSource, SourceFrame
 from .one_euro import PoseSmoother
 from .pose_model import Crops, PoseModel
+from .read_ahead import ReadAhead
 from .track_evidence import FrameEvidence, TrackEvidence
+from .video_pose_frame import VideoPoseFrame
 
-__all__ = ['PoseRun', 'RunOptions', 'VideoPoseFrame']
+__all__ = ['PoseRun', 'RunOptions']
 
 _LARGEST_BATCH = 16  # frames that wait for each other
 _KEEP_SECONDS = 10  # that the smoothing remembers a track
-
-
-@dataclass
-class VideoPoseFrame:
-    """The people of a frame.
-
-    Attributes:
-        index: Number of the frame in its source, from 0.
-        time: Seconds since the first frame.
-        name: Of the frame: ``match.mp4#12``, or the name of an image file.
-        image: (H, W, 3) uint8 BGR, read-only.
-        keypoints: (P, K, 2) pixels, of P people.
-        scores: (P, K) of the joints.
-        boxes: (P, 4) as x1 y1 x2 y2.
-        box_scores: (P,).
-        track_ids: (P,), -1 where a person is not tracked.
-        latency: Seconds from the arrival of the frame to this result.
-        duration: Seconds that the frame is shown, None where its source does not say.
-        certain: Whether ``index`` is certain; behind damage in a video it is a guess.
-    """
-
-    index: int
-    time: float
-    name: str
-    image: np.ndarray
-    keypoints: np.ndarray
-    scores: np.ndarray
-    boxes: np.ndarray
-    box_scores: np.ndarray
-    track_ids: np.ndarray
-    latency: float = 0.0
-    duration: float | None = None
-    certain: bool = True
 
 
 @dataclass
@@ -120,7 +90,9 @@ class PoseRun:
         self.evidence = options.evidence if model.gives_heatmaps and options.tracker else 0
         self.after = 0 if options.live else self.evidence
         self.memory = TrackEvidence(model.fusion, self.evidence, self.after)
-        self.follower = BoxFollower(options.patience, options.horizon)
+        self.follower = BoxFollower(
+            options.patience, options.horizon, start_thr=getattr(boxes, 'start_thr', 0.0)
+        )
         self.tracker = TASK_UTILS.build(options.tracker) if options.tracker else None
         self.smoother = PoseSmoother() if options.smoothing and options.tracker else None
 
@@ -214,10 +186,12 @@ class PoseRun:
         for pending in busy:
             pending.outputs = tuple(output[: len(pending.crops)] for output in outputs)
             outputs = tuple(output[len(pending.crops) :] for output in outputs)
+            place = pending.crops.centres, pending.crops.scales
             locate = self.model.decode
             if self.model.gives_heatmaps:
+                maps = self._timed('decode', damp_outside, *pending.outputs, pending.boxes, *place)
+                pending.outputs = (maps,)
                 locate = lambda found, *place: self.model.peaks(found[0], *place)  # noqa: E731
-            place = pending.crops.centres, pending.crops.scales
             pending.keypoints, pending.scores = self._timed(
                 'decode', locate, pending.outputs, *place
             )

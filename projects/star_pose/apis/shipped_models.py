@@ -2,12 +2,14 @@
 
 import difflib
 import os.path as osp
+from collections.abc import Iterator
 
 import yaml
+from mmengine.infer import BaseInferencer
 
 from ..datasets.errors import DataNotFoundError
 
-__all__ = ['BEST_MODEL', 'find_model', 'shipped_models']
+__all__ = ['BEST_MODEL', 'find_model', 'offer_to_inferencers', 'shipped_models']
 
 BEST_MODEL = 'movenet-thunder'
 _PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
@@ -48,3 +50,18 @@ def find_model(name: str) -> tuple[str, str | None]:
     hint = (f'did you mean {close[0]}?',) if close else ()
     remedies = (*hint, f'shipped are {", ".join(models)}', 'or give a config and a checkpoint')
     raise DataNotFoundError.describe('model', name, remedies=remedies)
+
+
+def offer_to_inferencers() -> None:
+    """Let OpenMMLab's inferencers know the shipped models: ``MMPoseInferencer(pose2d=NAME)``."""
+    listed = BaseInferencer._get_models_from_metafile
+    if listed.__module__ == __name__:
+        return
+
+    def with_shipped(dir: str) -> Iterator[dict]:
+        """The shipped models, and those of a package's folder."""
+        for name, (config, weights) in shipped_models().items():
+            yield {'Name': name, 'Config': config, 'Weights': weights}
+        yield from listed(dir)
+
+    BaseInferencer._get_models_from_metafile = staticmethod(with_shipped)

@@ -16,7 +16,7 @@ from ..visualization.people import draw_people
 from .background import Background
 from .frame_sources import FrameSource
 from .pose_records import FORMATS, PoseJournal, as_record, read_journal, write_format
-from .pose_run import VideoPoseFrame
+from .video_pose_frame import VideoPoseFrame
 from .video_writer import VideoWriter, check_video_path
 
 __all__ = ['OutputPlan', 'VideoOutputs']
