@@ -114,6 +114,55 @@ def cost() -> str:
     return f'{table}\n\n{setting}. {made_by(result)}'
 
 
+def backends() -> str:
+    """The pose networks in every runtime and type."""
+    result = read('backends')
+    if result is None:
+        return MISSING
+    sets = list(result['people'])
+    head = ['system', 'runtime', *(f'batch {n}' for n in result['batches'])]
+    head += [f'PCK {name}' for name in sets] + ['maxima as eager']
+    rows = []
+    for row in result['rows']:
+        times = [row[f'batch {n}'] for n in result['batches']]
+        rows.append([
+            row['system'],
+            row['backend'],
+            *(f'{found["median_ms"]:.0f} ({found["ratio"]:.2f})' for found in times),
+            *(row.get('pck', {}).get(name, '-') for name in sets),
+            f'{100 * min(row["equal"].values()):.1f} %',
+        ])  # fmt: skip
+    people = ', '.join(f'{count} of {name}' for name, count in result['people'].items())
+    return (
+        f'{markdown(head, rows)}\n\nMilliseconds {clock_of(result)} of the network alone; in '
+        'brackets the ratio to eager PyTorch in fp32 at the same batch. PCK@0.2 of the torso, limb '
+        f'joints, one clip a person: {people}. Commit {result["commit"]}. {made_by(result)}'
+    )
+
+
+def clock_of(result: dict) -> str:
+    """Which clock counted."""
+    return "of the processor's time" if result.get('clock') == 'processor' else 'by the wall clock'
+
+
+def video_speed() -> str:
+    """The video tool, end to end."""
+    result = read('video_speed')
+    if result is None:
+        return MISSING
+    head = ['model', 'runtime', 'way', 'people a frame', 'ms a frame', 'frames a second of a core']
+    keys = (
+        'model', 'backend', 'mode', 'people_a_frame', 'processor_ms_a_frame',
+        'frames_a_core_second',
+    )  # fmt: skip
+    rows = [[row[key] for key in keys] for row in result['rows']]
+    return (
+        f"{markdown(head, rows)}\n\nMilliseconds of the processor's time, of all threads, decoding "
+        f'and smoothing included; {result["frames"]} frames of {result["video"]}. Commit '
+        f'{result["commit"]}. {made_by(result)}'
+    )
+
+
 def _score(found: dict[str, float]) -> str:
     return f'{found["AP"]:.1f} / {found["pckh@0.5"]:.1f}'
 
@@ -332,6 +381,8 @@ def render() -> str:
         'The flagship in bfloat16 too': speed(),
         'The same, eight clips at a time': speed('speed_batch8'),
         'Where the time goes (fp32, batch 1), in milliseconds': speed_parts(),
+        'Runtimes': backends(),
+        'Videos, end to end': video_speed(),
         'Cost of the parts': cost(),
         'Accuracy at 64x48, tiny models, all parts from random weights': accuracy(),
         'The same by joint group on synthetic-degraded, PCKh@0.5 / PCKh@0.2': accuracy_by_joint(

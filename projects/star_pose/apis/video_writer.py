@@ -63,7 +63,7 @@ class VideoWriter:
         self._part = f'{stem}.part{suffix}'
         self._container = av.open(self._part, 'w')
         self._stream = self._container.add_stream(
-            'libx264', rate=self.rate, options={'crf': str(crf), 'bf': '0'}
+            'libx264', rate=self.rate, options={'crf': str(crf), 'bf': '0', 'preset': 'veryfast'}
         )
         self._stream.pix_fmt = 'yuv420p'
         self._stream.codec_context.time_base = Fraction(1, _TICKS)
