@@ -91,20 +91,6 @@ def test_a_run_records_the_command_that_trains_it_alone(accuracy):
     )
 
 
-def test_frames_of_another_video_are_of_another_video():
-    use = load_benchmark('temporal_use')
-    videos = ['a', 'a', 'b', 'a', 'c']
-    assert use.other_videos(videos) == [2, 2, 3, 4, 0]
-    clips = [torch.full((3, 1), float(n)) for n in range(5)]
-    mixed = use.of_another(clips, 1, use.other_videos(videos))
-    assert [clip.flatten().tolist() for clip in mixed[:2]] == [[2.0, 0.0, 2.0], [2.0, 1.0, 2.0]]
-    with pytest.raises(ValueError, match='all samples are of a'):
-        use.other_videos(['a', 'a'])
-    assert use.video_of(['v/1.jpg', 'v/2.jpg']) == 'v'
-    assert use.video_of(['v/1.jpg', 'v/1.jpg']) == 'v/1.jpg'  # a photograph, made a clip
-    assert use.video_of(['film.mp4#3', 'film.mp4#4']) == 'film.mp4'
-
-
 def make_pool(folder, num=4, num_frames=5):
     """A pool of hand-made samples."""
     samples = []
