@@ -25,7 +25,7 @@ from skimage import data
 from movenet_crops import CROPS, PUBLIC, movenet_crop
 from star_pose.codecs import CellCentreHeatmap
 from star_pose.models import MoveNet
-from star_pose.models.heads.pose_handoff import find_stem, run_stem, run_trunk
+from star_pose.models.backbones.stem_map import find_stem, run_stem, run_trunk
 from tiny_runs import REPO
 
 ORACLE = json.loads((pathlib.Path(__file__).parent / 'movenet_oracle.json').read_text())

@@ -7,10 +7,10 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS
 
 from pose_batches import batch, build, estimator, heatmap_head, hrnet, losses_of, resnet, star_pose
 from star_pose.models import STARPoseNet
-from star_pose.models.backbones.stem_map import StemMap
+from star_pose.models.backbones.stem_map import StemMap, find_stem, run_stem
 from star_pose.models.heads.joint_map_head import joint_distributions
-from star_pose.models.heads.pose_handoff import find_stem, move_grid, run_stem
 from star_pose.models.heads.sr_decoder import bicubic_upsample
+from star_pose.models.layers.pixel_grid import move_grid
 
 DOTS = [(96.0, 120.0), (61.0, 90.5), (110.25, 150.75)]  # (x, y) in HR pixels
 SIZE = (192, 256)  # (w, h) of the HR frame

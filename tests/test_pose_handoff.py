@@ -6,7 +6,8 @@ from mmpose.registry import MODELS
 
 from pose_batches import build, cascade, estimator, heatmap_head, hrnet, resnet, star_pose
 from star_pose.checkpoint import CheckpointError
-from star_pose.models.heads.pose_handoff import find_stem, move_grid, run_stem, run_trunk
+from star_pose.models.backbones.stem_map import find_stem, run_stem, run_trunk
+from star_pose.models.layers.pixel_grid import move_grid
 
 FAMILIES = {
     'hrnet': hrnet(),

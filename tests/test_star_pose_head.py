@@ -26,7 +26,7 @@ from pose_batches import (
     star_pose,
     train_step,
 )
-from star_pose.models.heads.pose_handoff import move_grid
+from star_pose.models.layers.pixel_grid import move_grid
 
 HANDOFFS = ('image', 'residual', 'feature')
 POSE_NETS = {

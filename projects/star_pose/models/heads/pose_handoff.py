@@ -17,19 +17,16 @@ known; any other backbone says it by an attribute ``stem_map``, a
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
-from mmpose.models.backbones.hrnet import HRNet
-from mmpose.models.backbones.resnet import ResNet
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ..backbones.stem_map import StemMap
+from ..backbones.stem_map import find_stem, run_stem, run_trunk
+from ..layers.pixel_grid import move_grid
 from .sr_decoder import bicubic_upsample, has_pretrained_init
 
 __all__ = [
@@ -38,96 +35,9 @@ __all__ = [
     'ImageHandoff',
     'ResidualHandoff',
     'build_handoff',
-    'find_stem',
-    'move_grid',
-    'run_stem',
-    'run_trunk',
 ]
 
 STEM_STRIDE = 4
-
-
-def find_stem(backbone: nn.Module) -> StemMap:
-    """Ask a backbone where its stride-4 map enters.
-
-    Raises:
-        ValueError: If the backbone has no ``stem_map`` and is no HRNet or ResNet, or a subclass of
-            them with a forward of its own.
-    """
-    forward = type(backbone).forward
-    if isinstance(getattr(backbone, 'stem_map', None), StemMap):
-        return backbone.stem_map
-    if forward is HRNet.forward:
-        first, second = backbone.norm1_name, backbone.norm2_name
-        modules = ('conv1', first, 'relu', 'conv2', second, 'relu')
-        return StemMap(modules, backbone.conv2.out_channels, rectified=True)
-    if forward is ResNet.forward:
-        convolutions = ('stem',) if backbone.deep_stem else ('conv1', backbone.norm1_name, 'relu')
-        return StemMap((*convolutions, 'maxpool'), backbone.stem_channels, rectified=True)
-    raise ValueError(
-        f'the stem of {type(backbone).__name__} is unknown: `residual` and `feature` need an '
-        'HRNet, a ResNet or a backbone with a `stem_map`; '
-        "use handoff='image', which takes any backbone"
-    )
-
-
-def run_stem(backbone: nn.Module, image: Tensor) -> Tensor:
-    """Run a backbone's stem alone: (N, 3, H, W) -> (N, channels, H/4, W/4)."""
-    for name in find_stem(backbone).modules:
-        image = getattr(backbone, name)(image)
-    return image
-
-
-def run_trunk(backbone: nn.Module, stem_map: Tensor) -> tuple[Tensor, ...]:
-    """Run everything behind a backbone's stem by its own forward.
-
-    The forward runs on a shallow copy that shares all weights and has identities in the stem's
-    place. The backbone itself keeps its stem: an identity put there for good would lose published
-    stem weights.
-
-    Args:
-        backbone: A backbone with a stem, see :func:`find_stem`.
-        stem_map: (N, channels, H/4, W/4), in the place of the stem's output. It is rectified on
-            the way where the stem's is.
-
-    Returns:
-        tuple[Tensor, ...]: What the backbone returns for an image of (H, W).
-    """
-    view = copy.copy(backbone)
-    # The trunk rectifies its input again, in place and, in HRNet, twice over: that would corrupt
-    # what others read of the map, and autograd refuses it. Out of place it changes nothing.
-    replaced = {
-        name: nn.ReLU() if name == 'relu' else nn.Identity() for name in find_stem(backbone).modules
-    }
-    view._modules = {**backbone._modules, **replaced}
-    return type(backbone).forward(view, stem_map)
-
-
-def move_grid(fused: Tensor, scale: int, origin: float = 0.0) -> Tensor:
-    """Move a map of the LR frame's grid to a grid whose cell i lies at ``scale * i + origin``.
-
-    Cell i of the LR frame lies at ``scale * i + (scale - 1) / 2``. The map is interpolated
-    bilinearly; its first or last cells stand in for what lies beyond them.
-
-    Args:
-        fused: (N, C, h, w).
-        scale: HR pixels a cell.
-        origin: HR pixel at the centre of the wanted grid's first cell, less than ``scale`` away
-            from the LR grid's.
-
-    Returns:
-        Tensor: (N, C, h, w).
-    """
-    shift = (origin - (scale - 1) / 2) / scale  # in cells, within -1 and 1
-    if shift == 0:
-        return fused
-    share, before = abs(shift), int(shift < 0)
-    for axis, side in ((3, fused.shape[3]), (2, fused.shape[2])):
-        pad = (before, 1 - before, 0, 0) if axis == 3 else (0, 0, before, 1 - before)
-        padded = F.pad(fused, pad, mode='replicate')
-        neighbour = padded.narrow(axis, 0 if before else 1, side)
-        fused = fused + share * (neighbour - fused)
-    return fused
 
 
 def _renormalisation(

@@ -7,7 +7,6 @@ import copy
 from collections.abc import Callable, Sequence
 
 import torch
-from mmengine.structures import PixelData
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.registry import MODELS
 from mmpose.utils.typing import Features, OptSampleList, Predictions, SampleList
@@ -18,15 +17,14 @@ from ..data_samples import (
     check_sizes,
     check_target,
     check_target_frame,
-    denormalise,
     gather_pose_targets,
-    gather_sr_targets,
-    masked_psnr,
     target_index,
 )
+from ..layers.pixel_grid import move_grid
 from ..losses.pose_aware_sr_loss import scale_loss
-from .pose_handoff import build_handoff, move_grid
+from .pose_handoff import build_handoff
 from .pose_teacher import PoseTeacher, build_pose_net, build_twin, freeze, full_precision, to_float
+from .sr_supervision import add_pred_sr, distillation_losses, sr_losses
 
 __all__ = ['STARPoseHead']
 
@@ -283,7 +281,7 @@ class STARPoseHead(BaseHead):
             wanted = self.handoff.needs_sr or (output_sr and index == 0)
             sr = self.super_resolve(view) if wanted else None
             if output_sr and index == 0:
-                _add_pred_sr(self._of_target(sr), batch_data_samples)
+                add_pred_sr(self._of_target(sr), batch_data_samples)
             levels = self._pose_features(view, sr)
             pose_feats.append(levels if self.evidence_fusion is None else (levels, view[0]))
         inner = {} if self.pose_net is None else self.pose_net.test_cfg
@@ -339,14 +337,13 @@ class STARPoseHead(BaseHead):
                     self._of_target(pose_feats), batch_data_samples, train_cfg, weight
                 )
             if self.sr_loss is not None:
-                losses = self._sr_losses(sr, batch_data_samples, losses)
+                losses = sr_losses(self.sr_loss, sr, batch_data_samples, losses)
             if self.distillation is not None:
                 output = self.pose_head(pose_feats)
                 if self.evidence_fusion is not None:
                     output = self._fuse(output, feats[0])
                 view = ({name: self._of_target(level) for name, level in seen.items()}, output)
-                lr_target = self._of_target(feats[0])
-                losses.update(self._distillation_losses(view, lr_target, sr, batch_data_samples))
+                losses.update(self._distil(view, self._of_target(feats[0]), sr, batch_data_samples))
         if self.aux_head is not None:
             joints = gather_pose_targets(batch_data_samples, feats[-1].device)
             fused = move_grid(self._of_target(feats[-1]), self.scale)
@@ -395,7 +392,7 @@ class STARPoseHead(BaseHead):
             for name, value in entries.items()
         }
 
-    def _distillation_losses(
+    def _distil(
         self,
         view: tuple[dict, Tensor | tuple],
         lr_target: Tensor,
@@ -403,34 +400,16 @@ class STARPoseHead(BaseHead):
         samples: SampleList,
     ) -> dict[str, Tensor]:
         """Compare the student's view (levels and output) with the teacher's of the HR frame."""
-        shape = (len(lr_target), 3, *(self.scale * side for side in lr_target.shape[-2:]))
-        like = lr_target.new_zeros(shape, dtype=torch.float32) if sr is None else sr.detach()
-        hr, mask, weight = gather_sr_targets(samples, like)
-        teacher = self.teacher.look(self.handoff.to_pose_space(hr), self.distillation)
-        frames = None if sr is None else (sr, hr, mask)
-        losses = self.distillation(view, teacher, frames, weight)
-        if sr is not None and self.sr_loss is None:
-            psnr = masked_psnr(sr.detach(), hr, mask, samples)
-            losses.update({} if psnr is None else {'psnr': psnr})
-        return losses
-
-    def _sr_losses(
-        self, sr: Tensor, samples: SampleList, pose_losses: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
-        hr, mask, weight = gather_sr_targets(samples, sr)
-        keypoints, visible = gather_pose_targets(samples, sr.device)
-        losses = self.sr_loss(
+        height, width = (self.scale * side for side in lr_target.shape[-2:])
+        like = lr_target.new_zeros((len(lr_target), 3, height, width), dtype=torch.float32)
+        return distillation_losses(
+            self.distillation,
+            view,
+            lambda hr: self.teacher.look(self.handoff.to_pose_space(hr), self.distillation),
             sr,
-            hr,
-            keypoints,
-            visible,
-            mask,
-            skeleton=samples[0].metainfo.get('skeleton_links'),
-            sample_weight=weight,
-            pose_losses=pose_losses,
+            samples,
+            like if sr is None else sr.detach(),
         )
-        psnr = masked_psnr(sr.detach(), hr, mask, samples)
-        return losses if psnr is None else {**losses, 'psnr': psnr}
 
 
 def _build_part(name: str, config: dict | None, **shared: int) -> nn.Module | None:
@@ -442,15 +421,3 @@ def _build_part(name: str, config: dict | None, **shared: int) -> nn.Module | No
         if config[key] != value:
             raise ValueError(f'{name} has {key}={config[key]}, but the head has {key}={value}')
     return MODELS.build(config)
-
-
-def _add_pred_sr(sr: Tensor, samples: SampleList) -> None:
-    """Put the SR frame, RGB in [0, 255], into every sample."""
-    for frame, sample in zip(sr.detach(), samples, strict=True):
-        norm = sample.metainfo.get('img_norm_cfg')
-        if norm is None:
-            raise ValueError(
-                'the samples have no img_norm_cfg, so the frame cannot be turned into an image; '
-                'use PoseClipDataPreprocessor, which records it'
-            )
-        sample.pred_sr = PixelData(img=denormalise(frame.float(), **norm).clamp(0, 255))
