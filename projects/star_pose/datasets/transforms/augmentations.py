@@ -67,7 +67,7 @@ class PseudoClip(BaseTransform):
     ) -> None:
         speeds = dict(translation=translation, zoom=zoom, rotation=rotation, exposure=exposure)
         for name, value in {**speeds, 'acceleration': acceleration}.items():
-            if value < 0:
+            if not value >= 0:  # NaN is neither
                 raise ValueError(f'{name} must not be negative, got {value}')
         if not 0 <= prob <= 1:
             raise ValueError(f'prob must be in [0, 1], got {prob}')
@@ -148,6 +148,9 @@ class ClipPhotometricDistortion(PhotometricDistortion):
     Args:
         prob: Probability of changing a clip, in [0, 1].
         **kwargs: Arguments of MMPose's ``PhotometricDistortion``.
+
+    Raises:
+        ValueError: ``prob`` is out of range.
     """
 
     def __init__(self, prob: float = 1.0, **kwargs) -> None:
@@ -195,6 +198,10 @@ class RandomFrameBorder(BaseTransform):
         prob: Probability of moving a side, in [0, 1], for each of the four.
         gap: (least, most) distance of the border from the outermost labelled joint, as a share of
             the longer side of the box of the labelled joints.
+
+    Raises:
+        ValueError: An argument is out of range.
+        KeyError: It stands before ``ClipAffine``.
     """
 
     def __init__(self, prob: float = 0.25, gap: tuple[float, float] = (0.05, 0.4)) -> None:

@@ -50,6 +50,7 @@ class ClipAffine(TopdownAffine):
 
     Raises:
         ValueError: The frames come from a cache that was made for crops of another size.
+        TypeError: ``img`` is no list of frames.
     """
 
     def __init__(self, input_size: tuple[int, int], use_udp: bool = False) -> None:

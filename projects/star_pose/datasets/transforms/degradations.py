@@ -57,6 +57,9 @@ class ClipDegradation(BaseTransform, abc.ABC):
 
     Args:
         prob: Probability with which a clip is degraded, in [0, 1].
+
+    Raises:
+        ValueError: This or another argument is out of range.
     """
 
     def __init__(self, prob: float = 1.0) -> None:
@@ -148,7 +151,7 @@ class ClipNoise(ClipDegradation):
     Args:
         sigma: Standard deviation of the read noise in grey levels (0 to 255), number or range.
         shot: Shot noise: variance per grey level, number or range.
-        grey_prob: Probability that all channels get the same noise.
+        grey_prob: Probability that all channels get the same noise, in [0, 1].
         prob: Probability of adding noise to a clip.
     """
 
@@ -162,7 +165,7 @@ class ClipNoise(ClipDegradation):
         super().__init__(prob)
         self.sigma = _range('sigma', sigma)
         self.shot = _range('shot', shot)
-        self.grey_prob = grey_prob
+        self.grey_prob = _range('grey_prob', grey_prob, high=1)[1]
 
     def draw(self, rng: np.random.Generator) -> dict:
         return dict(

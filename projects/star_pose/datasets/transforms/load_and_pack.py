@@ -117,9 +117,10 @@ class LoadClip(LoadImage):
     Raises:
         ClipReadError: A frame cannot be read, or is missing in the cache with
             ``cache_miss='raise'``.
-        FileNotFoundError: There is no such cache.
+        DataNotFoundError: There is no such cache.
         FrameSizeError: Frames differ in size.
-        ValueError: Given images are not T images.
+        ValueError: Given images are not T images, ``cache_miss`` is unknown, or the cache was made
+            by another way of reading.
     """
 
     def __init__(
