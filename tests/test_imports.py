@@ -1,6 +1,7 @@
 """Imports run one way: as the table in CONTRIBUTING says, which is read here."""
 
 import ast
+import functools
 import graphlib
 import pathlib
 import re
@@ -33,6 +34,7 @@ def _module(path) -> str:
     return '.'.join(('star_pose', *path.relative_to(PACKAGE).with_suffix('').parts))
 
 
+@functools.cache
 def _imports(path, everywhere=True) -> list[str]:
     """Full names of what a file imports, also inside functions unless told otherwise."""
     tree = ast.parse(path.read_text())
