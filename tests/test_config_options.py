@@ -85,6 +85,8 @@ def test_a_config_of_values_alone_moves_its_roots_and_refuses_the_other_variable
         ({'param_scheduler.7.end': 2}, 'list of 2 entries'),
         ({'load_from.x': 2}, 'has no entries'),
         ({'model.head.sr_loss.weights.pixle': 2}, 'did you mean pixel'),
+        ({'optim_wrapper.optimizer.type': 'Adamm'}, "no type 'Adamm'; did you mean .*Adam"),
+        ({'val_evaluator.type': 'PoseTrackMetrik'}, 'did you mean PoseTrackMetric'),
     ],
 )
 def test_an_entry_that_nobody_reads_is_refused_with_what_comes_close(option, match):

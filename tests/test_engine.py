@@ -166,6 +166,20 @@ def test_missing_labels_of_a_stock_data_set_are_named_with_their_loader(cfg, tmp
         command_line.check_data(cfg, ('train',))
 
 
+@pytest.mark.parametrize('length', [0, -1, 'x', 2.5])
+def test_a_training_without_length_is_refused(cfg, length):
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=length)
+    with pytest.raises(ConfigError, match=f'max_epochs={length!r} trains nothing'):
+        command_line.check_data(cfg, ('train',))
+
+
+@pytest.mark.parametrize(('line', 'said'), [('0', 'at least 1, got 0'), ('x', 'invalid')])
+def test_numbers_of_a_command_line_have_a_range(line, said, capsys):
+    with pytest.raises(SystemExit):
+        _arguments('--interval', line)
+    assert said in capsys.readouterr().err
+
+
 def test_labels_that_are_there_pass(cfg, tmp_path):
     (tmp_path / 'a.json').write_text('{}')
     cfg.train_dataloader.dataset.data_root = str(tmp_path)

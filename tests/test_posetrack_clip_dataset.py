@@ -206,6 +206,7 @@ def test_subset_keeps_its_videos(tmp_path):
         (dict(on_error='ignore'), "on_error must be 'raise' or 'skip', got 'ignore'"),
         (dict(max_skips=2), r'max_skips is a share .* got 2'),
         (dict(data_mode='bottomup'), 'must be "topdown", got \'bottomup\''),
+        (dict(sample_interval=0), 'whole number from 1 on, got 0'),
     ],
 )
 def test_unknown_options_are_named(tmp_path, option, text):

@@ -16,6 +16,7 @@ import numpy as np
 from mmpose.registry import DATASETS
 
 from star_pose.engine import command_line
+from star_pose.engine.command_line import at_least
 from star_pose.engine.config_options import read_config
 from star_pose.visualization.canvas import stack_columns
 from star_pose.visualization.sample_sheet import draw_sample
@@ -29,10 +30,21 @@ def main() -> int:
     parser.add_argument('config')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the pictures')
-    parser.add_argument('--samples', type=int, default=8, help='number of samples (default 8)')
-    parser.add_argument('--first', type=int, help='take samples from here on, not spread over all')
-    parser.add_argument('--repeat', type=int, default=1, help='draws of each sample (default 1)')
-    parser.add_argument('--seed', type=int, default=0, help='same seed, same pictures')
+    parser.add_argument(
+        '--samples', type=at_least(1), default=8, help='number of samples (default 8)'
+    )
+    parser.add_argument(
+        '--first',
+        type=at_least(0),
+        help='take samples from here on, not spread over all',
+    )
+    parser.add_argument(
+        '--repeat',
+        type=at_least(1),
+        default=1,
+        help='draws of each sample (default 1)',
+    )
+    parser.add_argument('--seed', type=at_least(0), default=0, help='same seed, same pictures')
     command_line.add_config_options(parser)
     args = parser.parse_args()
 

@@ -21,6 +21,7 @@ from star_pose.datasets.cache.fill_clip_cache import (
     fill_cache,
 )
 from star_pose.engine import command_line
+from star_pose.engine.command_line import at_least
 from star_pose.engine.config_options import read_config
 from star_pose.engine.outputs import check_output
 
@@ -42,7 +43,7 @@ def main() -> int:
         '99 %% of what the default augmentation asks for; 1.1 where nothing is augmented)',
     )
     parser.add_argument('--quality', type=int, default=90, help='of the JPEG images (default 90)')
-    parser.add_argument('--workers', type=int, default=2, help='processes (default 2)')
+    parser.add_argument('--workers', type=at_least(0), default=2, help='processes (default 2)')
     parser.add_argument(
         '--verify', action='store_true', help='read every clip of --out; remove damaged ones'
     )

@@ -16,6 +16,7 @@ from rich.progress import track
 from star_pose.datasets.checks.check_config import check_config
 from star_pose.datasets.checks.report import print_reports
 from star_pose.engine import command_line
+from star_pose.engine.command_line import at_least
 from star_pose.engine.config_options import read_config
 
 NEAREST = """\
@@ -40,7 +41,9 @@ def main() -> int:
         help='frames to decode: all of the videos, only labelled ones, or none (default: all)',
     )
     parser.add_argument('--fix-missing', choices=['nearest'], help='see below')
-    parser.add_argument('--workers', type=int, default=2, help='decoding threads (default: 2)')
+    parser.add_argument(
+        '--workers', type=at_least(1), default=2, help='decoding threads (default: 2)'
+    )
     command_line.add_config_options(parser)
     args = parser.parse_args()
 

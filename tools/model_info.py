@@ -15,6 +15,7 @@ from mmpose.registry import MODELS
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.apis.model_info import count_parts, input_shape
 from star_pose.engine import command_line
+from star_pose.engine.command_line import at_least
 from star_pose.engine.config_options import read_config
 
 
@@ -24,9 +25,17 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='path of a config')
-    parser.add_argument('--frames', type=int, help='frames of a clip (default: as in the config)')
     parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('W', 'H'), help='of a frame (default: as configured)'
+        '--frames',
+        type=at_least(1),
+        help='frames of a clip (default: as in the config)',
+    )
+    parser.add_argument(
+        '--size',
+        type=at_least(1),
+        nargs=2,
+        metavar=('W', 'H'),
+        help='of a frame (default: as configured)',
     )
     command_line.add_config_options(parser)
     return parser.parse_args()

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from star_pose.checkpoint import read_checkpoint
 from star_pose.engine import command_line
-from star_pose.engine.outputs import check_output
+from star_pose.engine.outputs import check_output, check_output_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,6 +41,7 @@ def main() -> None:
             cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
         read_checkpoint(args.checkpoint)  # now, not after the data set is read
         command_line.check_data(cfg, ('test',))
+        check_output_folder(cfg.work_dir)
         with command_line.building(args.config):
             runner = Runner.from_cfg(cfg)
             _ = runner.test_loop  # builds the data set

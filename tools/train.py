@@ -9,6 +9,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from star_pose.checkpoint import read_checkpoint
 from star_pose.engine import command_line
+from star_pose.engine.outputs import check_output_folder
 from star_pose.engine.training_runner import TrainingRunner
 
 
@@ -55,9 +56,11 @@ def main() -> None:
         if checkpoint:
             read_checkpoint(checkpoint)  # now, not after the data sets are read
         command_line.check_data(cfg, ('train', 'val'))
+        check_output_folder(cfg.work_dir)
         with command_line.building(args.config):
             runner = TrainingRunner.from_cfg(cfg)
             _ = runner.train_loop, runner.val_loop  # builds the data sets
+            runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         runner.train()
 
 

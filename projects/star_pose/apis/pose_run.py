@@ -93,7 +93,8 @@ class PoseRun:
         self.follower = BoxFollower(
             options.patience, options.horizon, start_thr=getattr(boxes, 'start_thr', 0.0)
         )
-        self.tracker = TASK_UTILS.build(options.tracker) if options.tracker else None
+        tracker = options.tracker and {'_scope_': 'mmpose', **options.tracker}
+        self.tracker = TASK_UTILS.build(tracker) if tracker else None
         self.smoother = PoseSmoother() if options.smoothing and options.tracker else None
 
     def frames(self, start: int, stop: int | None) -> Iterator[VideoPoseFrame]:

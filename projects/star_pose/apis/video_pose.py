@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from .box_sources import EveryNth, FixedBoxes, WholeFrameBoxes
 from .frame_sources import open_source
@@ -88,7 +89,9 @@ class VideoPose:
                 raise ValueError(f'{name}={value}: give at least {least}')
         if checkpoint is None and isinstance(model, str):
             model, checkpoint = find_model(model)
-        self.model = PoseModel(model, checkpoint, device, backend, flip_test, network)
+        # What MMPose sets while it builds is gone after: the program may be one of another scope
+        with DefaultScope.overwrite_default_scope('mmpose'):
+            self.model = PoseModel(model, checkpoint, device, backend, flip_test, network)
         self.dataset_meta = self.model.dataset_meta
         self.detector = detector
         self.detect_every = detect_every

@@ -58,6 +58,9 @@ class BaseClipDataset(SkippingDataset):
                 f'{type(self).__name__} gives one person a sample: data_mode must be "topdown", '
                 f'got {kwargs["data_mode"]!r}'
             )
+        interval = kwargs.get('sample_interval', 1)
+        if not isinstance(interval, int) or interval < 1:
+            raise ValueError(f'sample_interval must be a whole number from 1 on, got {interval!r}')
         self.counts: dict[str, int] = {}
         self.video_frames: dict[str, list[str]] = {}
         self._labels_serve_coco_metric = False

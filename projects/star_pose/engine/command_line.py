@@ -6,7 +6,7 @@ import os
 import os.path as osp
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
@@ -23,6 +23,7 @@ __all__ = [
     'add_common_arguments',
     'add_config_options',
     'apply_common_arguments',
+    'at_least',
     'building',
     'check_data',
     'load_config',
@@ -49,6 +50,18 @@ def readable_errors() -> Iterator[None]:
         sys.exit(1)
 
 
+def at_least(lowest: int) -> Callable[[str], int]:
+    """Return the ``type`` of an argument that is a whole number of at least ``lowest``."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f'must be at least {lowest}, got {value}')
+        return value
+
+    return number
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that training and testing share, named as in MMPose.
 
@@ -60,7 +73,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         '--show-dir', help='folder for pictures of the predictions (LR, SR, truth, prediction)'
     )
     parser.add_argument('--show', action='store_true', help='show the pictures in a window')
-    parser.add_argument('--interval', type=int, default=1, help='draw every n-th sample')
+    parser.add_argument('--interval', type=at_least(1), default=1, help='draw every n-th sample')
     parser.add_argument('--wait-time', type=float, default=1, help='seconds a window is shown')
     parser.add_argument(
         '--launcher',
@@ -175,10 +188,16 @@ def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
         splits: Which data loaders the run will use: ``'train'``, ``'val'``, ``'test'``.
 
     Raises:
-        ConfigError: A loader keeps workers that it has not, or a data set has another number of
-            keypoints than the model.
+        ConfigError: The training has no length, a loader keeps workers that it has not, or a data
+            set has another number of keypoints than the model.
         DataNotFoundError: What was looked for, where, and how to go on.
     """
+    for name in ('max_epochs', 'max_iters') if 'train' in splits else ():
+        length = (cfg.get('train_cfg') or {}).get(name, 1)
+        if not isinstance(length, int) or length < 1:
+            raise ConfigError(
+                f'{cfg.filename}: train_cfg.{name}={length!r} trains nothing; give at least 1'
+            )
     for split in splits:
         loader, where = cfg.get(f'{split}_dataloader'), f'{split}_dataloader'
         if loader is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from mmpose import registry
 from torch.utils.data import DataLoader
@@ -91,6 +91,8 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
             cfg[key] = options[key]
         else:
             _check_entry(cfg, key, path)
+            if key.endswith('.type'):
+                _check_type(key, options[key])
             cfg.merge_from_dict({key: options[key]})
             if key.endswith('.type'):
                 _drop_refused(cfg, key.split('.')[:-1])
@@ -217,6 +219,26 @@ def _check_entry(cfg: Config, key: str, path: str) -> None:
             raise ConfigError(
                 f'--cfg-options {key}: {where} of {path} is {node!r} and has no entries'
             )
+
+
+def _check_type(key: str, kind: Any) -> None:
+    """Refuse a type of no registry; those of other packages are known when they are built."""
+    if not isinstance(kind, str) or '.' in kind:
+        return
+    known = {name for one in _REGISTRIES for name in _names_of(getattr(registry, one))}
+    if kind not in known:
+        near = difflib.get_close_matches(kind, sorted(known)) or ['no name comes close']
+        raise ConfigError(
+            f'--cfg-options {key}: there is no type {kind!r}; did you mean {" or ".join(near)}?'
+        )
+
+
+def _names_of(one: Registry) -> Iterator[str]:
+    """Names in a registry and in those that it falls back on."""
+    while one is not None:
+        one.import_from_location()
+        yield from one.module_dict
+        one = one.parent
 
 
 def _check_new(node: dict, where: str, part: str, option: str, path: str) -> None:
