@@ -271,6 +271,16 @@ def test_an_id_that_contradicts_the_frames_name_is_an_error(shift, merged):
     assert len(caught.value.problems) == 8  # nothing else is said of these frames
 
 
+def test_a_frame_that_predictions_list_twice_is_an_error():
+    truth = document([label(frame, pose()) for frame in range(2)], 2)
+    twice = document([prediction(frame, pose()) for frame in (0, 1, 1)], 2)
+    again = {**twice['images'][1], 'id': 99}
+    twice['images'].append(again)
+    twice['annotations'][-1]['image_id'] = 99
+    with pytest.raises(PoseTrackError, match='listed twice, as image id 1 too'):
+        run(truth, twice)
+
+
 def test_a_name_may_be_shorter_or_longer_than_that_of_the_labels():
     truth = document([label(0, pose())])
     for name in ('000000.jpg', f'{VIDEO}/000000.jpg', f'C:\\data\\val\\{VIDEO}\\000000.jpg'):

@@ -227,10 +227,9 @@ def _check_type(key: str, kind: Any) -> None:
         return
     known = {name for one in _REGISTRIES for name in _names_of(getattr(registry, one))}
     if kind not in known:
-        near = difflib.get_close_matches(kind, sorted(known)) or ['no name comes close']
-        raise ConfigError(
-            f'--cfg-options {key}: there is no type {kind!r}; did you mean {" or ".join(near)}?'
-        )
+        near = difflib.get_close_matches(kind, sorted(known))
+        hint = f'did you mean {" or ".join(near)}?' if near else 'no registered name comes close'
+        raise ConfigError(f'--cfg-options {key}: there is no type {kind!r}; {hint}')
 
 
 def _names_of(one: Registry) -> Iterator[str]:

@@ -162,7 +162,7 @@ def find_images(
     """
     if 'images' not in document:
         return {}
-    found, frames = {}, finder.frames
+    found, owners, frames = {}, {}, finder.frames
     for image in document['images'] or []:
         file_name = image.get('file_name', '')
         shown = file_name or str(image['id'])
@@ -170,6 +170,8 @@ def find_images(
         if found.setdefault(image['id'], (row, fault)) != (row, fault):
             fault = f'image id {image["id"]} stands for another frame too'
             found[image['id']] = row, fault
+        if not fault and owners.setdefault(row, image['id']) != image['id']:
+            fault = f'the frame is listed twice, as image id {owners[row]} too: one must go'
         styles = [frame_style(path) for path in (file_name, *frames.names[:1])]
         if None not in styles and len(set(styles)) == 2:
             fault = f'mixed label versions: named as in {styles[0]}, ground truth as in {styles[1]}'
