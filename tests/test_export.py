@@ -9,9 +9,10 @@ import torch
 
 from blob_videos import clip_config, make_checkpoint, make_frame, moving_boxes, save_frames
 from star_pose import VideoPose
+from star_pose.apis import runtimes
 from star_pose.apis.export import compare, cut_clips, quantise
 from star_pose.apis.pose_model import PoseModel
-from star_pose.apis.runtimes import export_onnx, load_onnx
+from star_pose.apis.runtimes import export_onnx, load_exported, load_onnx
 from star_pose.apis.shipped_models import find_model
 from star_pose.datasets import LabelError
 from star_pose.datasets.errors import DataNotFoundError
@@ -55,6 +56,19 @@ def test_the_file_gives_pytorchs_maxima_for_any_number_of_people(exported, model
         flat = (number, 17, -1)
         assert (found.reshape(flat).argmax(-1) == expected.reshape(flat).argmax(-1)).all()
         np.testing.assert_allclose(found, expected, atol=1e-4 * abs(expected).max())
+
+
+def test_openvino_is_asked_first_and_gives_the_same(exported, model, monkeypatch):
+    monkeypatch.setattr(runtimes, '_is_installed', lambda package: False)
+    assert load_exported(str(exported), model.network).name == 'onnxruntime'
+    with pytest.raises(LabelError, match=r'openvino is not installed: pip install star_pose\[open'):
+        load_onnx(str(exported), 'openvino')
+    monkeypatch.undo()
+    pytest.importorskip('openvino')
+    run = load_exported(str(exported), model.network)
+    assert run.name == 'openvino'
+    pixels = np.random.default_rng(5).integers(0, 256, (2, 3, 256, 192), np.uint8)
+    assert compare(model.run(pixels), run(pixels)).is_exact
 
 
 def test_the_video_tool_runs_the_file(exported, pictures):
