@@ -15,6 +15,8 @@ import re
 import statistics
 import sys
 
+import yaml
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
 SECTION = re.compile(r'(<!-- results: begin[^>]*-->\n).*?(\n<!-- results: end -->)', re.DOTALL)
@@ -22,6 +24,10 @@ ON_OPERATORS = ('edvr', 'tdan', 'basicvsr-pp')
 MISSING = 'Not measured yet.'
 README = ROOT / 'README.md'
 CARD = ROOT / 'projects' / 'star_pose' / 'weights' / 'README.md'
+ADAPTATION_IS = (
+    'Milliseconds are of one core, torch in float32, without finding the people. Data and limits '
+    'are in the [card](projects/star_pose/weights/README.md). What adaptation is worth:'
+)
 FIGURE = ROOT / 'docs' / 'images' / 'accuracy_latency.png'
 
 
@@ -288,6 +294,46 @@ def _pck_cell(found: dict[str, float] | None) -> str:
 KINDS = ('clean', 'degraded')
 
 
+def zoo() -> str:
+    """Every shipped pose model: what it is worth at 64x48, and how long it takes for a person."""
+    rows = []
+    for model in yaml.safe_load((ROOT / 'configs' / 'metafile.yml').read_text())['Models']:
+        if 'Weights' in model:
+            size = (ROOT / model['Weights']).stat().st_size / 1e6
+            cells = (f'`{model["Alias"]}`', f'{size:.1f} MB', model['License'].split(',')[0])
+            rows.append([*cells, _worth(model), _time(model)])
+    head = ['name', 'size', 'licence', 'PCK@0.2 at 64x48, handball clean / degraded', 'ms a person']
+    return markdown(head, rows)
+
+
+def _worth(model: dict) -> str:
+    """PCK of a shipped model, from the file that measured its weights or its bare network."""
+    network = next(name for name in ('Lightning', 'Thunder') if name.lower() in model['Alias'])
+    adapted = model['Alias'].startswith('star_pose')
+    system = 'adapted, evidence of five frames' if adapted else f'bicubic, MoveNet {network}'
+    for path in sorted(RESULTS.glob('adaptation*.json')):
+        result = json.loads(path.read_text())
+        found = result['pck_torso'].get(system)
+        if found and (not adapted or result['weights'] == model['Weights']):
+            return ' / '.join(f'{found[f"handball {kind}"]["pck@0.2"]:.1f}' for kind in KINDS)
+    return '-'
+
+
+def _time(model: dict) -> str:
+    """Milliseconds of one core for a person at 64x48, front end or bicubic upsampling included."""
+    network = model['Alias'].removeprefix('star_pose_')
+    system = 'STAR-Pose' if network != model['Alias'] else 'bicubic'
+    for row in (read('speed_shipped') or {'rows': []})['rows']:
+        if (row['system'], row['pose_net'], row['batch']) == (system, network, 1):
+            return f'{row["median_ms"]:.0f}'
+    return '-'
+
+
+def front_page() -> str:
+    """Make the README's two tables: the models, and what adaptation is worth."""
+    return '\n\n'.join((zoo(), ADAPTATION_IS, adaptation()))
+
+
 def handball() -> str:
     """The shipped weights on a real sequence."""
     result = read('handball')
@@ -409,7 +455,7 @@ def main() -> None:
     points = accuracy_against_latency()
     if points and not args.check:
         draw(points, FIGURE)
-    pages = ((ROOT / 'docs' / 'results.md', render()), (CARD, card()), (README, adaptation()))
+    pages = ((ROOT / 'docs' / 'results.md', render()), (CARD, card()), (README, front_page()))
     for path, content in pages:
         update(path, content, args.check)
 

@@ -31,7 +31,7 @@ model = dict(
     head=dict(
         type='STARPoseHead',
         # The fused map is added to what HRNet's stem sees in the bicubic frame: the model starts as the
-        # bicubic baseline, and the trained network loses nothing. docs/design.md compares the hand-offs.
+        # bicubic baseline, and the trained network loses nothing. docs/findings.md compares the hand-offs.
         handoff='residual',
         in_channels=64,
         scale=scale,

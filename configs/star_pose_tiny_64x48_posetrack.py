@@ -1,6 +1,6 @@
 # The flagship made small enough for two CPU cores: HRNet of width 16 and a short front end, trained
 # in bfloat16. Its heatmaps are distributions, because in few steps those learn far more than squared
-# errors or SimCC do (docs/design.md).
+# errors or SimCC do (docs/findings.md).
 _base_ = './star_pose_64x48_posetrack.py'
 
 # Sizes are w x h.

@@ -1,4 +1,4 @@
-"""What docs/data.md shows is accepted by the code."""
+"""What the guides to data, checks and training show is accepted by the code."""
 
 import pathlib
 import re
@@ -11,7 +11,10 @@ from star_pose.datasets import DataNotFoundError
 from star_pose.datasets.checks.report import CHECKS
 
 ROOT = pathlib.Path(__file__).parents[1]
-GUIDE = (ROOT / 'docs/data.md').read_text(encoding='utf-8')
+GUIDE = '\n'.join(
+    (ROOT / 'docs' / name).read_text(encoding='utf-8')
+    for name in ('data.md', 'check.md', 'train.md')
+)
 CONFIGS = re.findall(r'```python\n(.*?)```', GUIDE, re.DOTALL)
 COMMANDS = re.findall(r'^python (tools/\w+\.py)(.*)$', GUIDE, re.MULTILINE)
 

@@ -1,12 +1,13 @@
 """The demo goes the whole way, and its training ends by the clock."""
 
+import dataclasses
 import types
 
 import cv2
 import pytest
 import torch
 
-from star_pose.apis.synthetic_demo import SyntheticDemo
+from star_pose.apis.synthetic_demo import CLIP, SyntheticDemo
 from star_pose.engine import ProgressBarHook
 from star_pose.visualization import ClipVisualizer
 from tiny_runs import REPO
@@ -34,6 +35,20 @@ def test_the_demo_generates_trains_evaluates_and_draws(tmp_path):
     # Two panels below each other, of four tiles of 192x256 (w x h), at least, side by side.
     assert picture.shape[0] >= 2 * 256
     assert picture.shape[1] >= 4 * 192
+
+
+@pytest.mark.slow
+def test_the_demo_shows_the_poses_that_the_video_tool_finds(tmp_path):
+    demo = SyntheticDemo('unused.py', tmp_path)
+    short = dataclasses.replace(CLIP, scene=dataclasses.replace(CLIP.scene, frames=3))
+    frames = demo.show('star_pose_movenet-lightning', short)
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert min(len(frame.keypoints) for frame in frames) >= 2
+    assert demo.video.stat().st_size > 0
+    # Four tiles of 192x256 (w x h) below the frame
+    height, width = cv2.imread(str(demo.closeups)).shape[:2]
+    assert width >= 4 * 192
+    assert height >= 256 + 4 * 192 * 270 / 480
 
 
 class _Loop:

@@ -1,7 +1,8 @@
-"""The whole way on generated clips: make data, train briefly, evaluate, draw."""
+"""The whole way on generated clips: show poses, make data, train briefly, evaluate, draw."""
 
 import pathlib
 
+import cv2
 import mmcv
 import numpy as np
 from mmengine.config import Config
@@ -10,8 +11,37 @@ from tqdm import tqdm
 
 from ..engine import ProgressBarHook
 from ..synthetic import DatasetOptions, SceneOptions, make_dataset
+from ..visualization import draw_people
+from .closeups import CloseUps
+from .video_pose import VideoPose, VideoPoseFrame
+from .video_writer import VideoWriter
 
-__all__ = ['SyntheticDemo']
+__all__ = ['CLIP', 'SyntheticDemo', 'longest_track', 'make_clip']
+
+# Four people of some 60 pixels on a lawn, and a camera that pans
+CLIP = DatasetOptions(1, 12, SceneOptions(frames=75, size=(480, 270), people=4), 0, dense=True)
+
+
+def make_clip(root: str | pathlib.Path, options: DatasetOptions = CLIP) -> pathlib.Path:
+    """Render a clip of people who are small in the picture.
+
+    Args:
+        root: Folder to write, of a data set in PoseTrack18's form; an earlier one is replaced.
+        options: Of a data set of one training video.
+
+    Returns:
+        The folder of its frames.
+    """
+    make_dataset(root, options, 1, True)
+    (frames,) = pathlib.Path(root, 'images', 'train').iterdir()
+    return frames
+
+
+def longest_track(frames: list[VideoPoseFrame]) -> int:
+    """Id of the person who is in most of the frames; -1 where nobody is tracked."""
+    ids = np.concatenate([frame.track_ids for frame in frames])
+    ids = ids[ids >= 0]
+    return int(np.bincount(ids).argmax()) if len(ids) else -1
 
 
 class SyntheticDemo:
@@ -19,7 +49,8 @@ class SyntheticDemo:
 
     Args:
         config: Path of a recipe for ``PoseTrackClipDataset``.
-        out: Folder to write: ``data/``, ``work/last.pth`` and ``prediction.png``.
+        out: Folder to write: ``clip/``, ``poses.mp4``, ``poses.png`` by the shipped weights;
+            ``data/``, ``work/last.pth``, ``prediction.png`` of the training.
         seed: Seed of the data and of the training.
     """
 
@@ -31,6 +62,32 @@ class SyntheticDemo:
         self.work_dir = self.out / 'work'
         self.checkpoint = self.work_dir / 'last.pth'
         self.picture = self.out / 'prediction.png'
+        self.video = self.out / 'poses.mp4'
+        self.closeups = self.out / 'poses.png'
+        # Processes are forked after pictures were made here: they would wait for ever for the
+        # threads of OpenCV's pool, which a fork does not take along.
+        cv2.setNumThreads(0)
+
+    def show(self, model: str, options: DatasetOptions = CLIP) -> list[VideoPoseFrame]:
+        """Find the poses of a rendered clip by shipped weights, and draw them.
+
+        Args:
+            model: Name of a shipped model with a front end that super-resolves.
+            options: Of the clip, see :func:`make_clip`.
+
+        Returns:
+            The frames.
+        """
+        clip = make_clip(self.out / 'clip', options)
+        poser, frames = VideoPose(model), []
+        with VideoWriter(self.video) as video:
+            for frame in tqdm(poser(str(clip)), total=options.scene.frames, desc='poses'):
+                frames.append(frame)
+                people = frame.keypoints, frame.scores, frame.boxes, frame.track_ids
+                video.write(draw_people(frame.image[..., ::-1], *people, poser.dataset_meta))
+        picture = CloseUps(model).panel(frames, len(frames) // 2, longest_track(frames))
+        cv2.imwrite(str(self.closeups), picture[..., ::-1])
+        return frames
 
     def make_data(self, videos: int, frames: int, workers: int = 2) -> dict[str, dict[str, int]]:
         """Generate the data set.

@@ -20,7 +20,7 @@ class SoftmaxHeatmapHead(HeatmapHead):
 
     It is decoded as :class:`mmpose.models.HeatmapHead` is. On the few samples that a CPU sees in an
     hour it learns several times faster than SimCC, whose last layer has to learn every place anew
-    (docs/design.md).
+    (docs/findings.md).
 
     Args:
         in_channels: Channels of the last level.
