@@ -81,7 +81,7 @@ def cut(model: PoseModel, people: list[dict]) -> Crops:
     for person in people:
         last = len(person['frames']) - 1
         places = [
-            min(max(person['place'] + (t - model.target_index) * model.stride, 0), last)
+            min(max(person['place'] + t - model.target_index, 0), last)
             for t in range(model.num_frames)
         ]
         read = {place: cv2.imread(person['frames'][place]) for place in set(places)}

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from star_pose.apis.box_file import FileBoxes
 from star_pose.apis.video_writer import VideoWriter
 from star_pose.datasets.frames import video_file
 from tiny_runs import REPO
@@ -365,6 +366,14 @@ def test_odd_box_files_are_read_right(tool, folder, films, content):
     assert len(found) == 1
     wanted = good_poses(tool, films / 'good.mp4')[0]
     assert np.median(np.abs(found[0] - wanted)) < 5
+
+
+@pytest.mark.parametrize(('first', 'hint'), [(0, False), (1, True)])
+def test_a_list_without_the_first_frame_says_so(tmp_path, first, hint):
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps([listed(image_id=first)[0], listed(image_id=2)[0]]))
+    told = str(FileBoxes(str(path), ['film.mp4#0', 'film.mp4#1', 'film.mp4#2']))
+    assert ('none in the first frame (image_id counts from 0)' in told) == hint
 
 
 # Weights and configs

@@ -180,6 +180,13 @@ def test_numbers_of_a_command_line_have_a_range(line, said, capsys):
     assert said in capsys.readouterr().err
 
 
+def test_options_without_a_value_are_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        _arguments('--cfg-options', 'data_root')
+    assert ended.value.code == 2
+    assert '--cfg-options data_root: give NAME=VALUE' in capsys.readouterr().err
+
+
 def test_labels_that_are_there_pass(cfg, tmp_path):
     (tmp_path / 'a.json').write_text('{}')
     cfg.train_dataloader.dataset.data_root = str(tmp_path)

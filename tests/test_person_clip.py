@@ -176,3 +176,11 @@ def test_stock_affine_refuses_the_cuts_of_a_cache():
     stock = dict(type='TopdownAffine', input_size=(192, 256))
     with pytest.raises(ValueError, match='use ClipAffine with a cache'):
         build(AUGMENTATION[0], stock, dict(type='GenerateLRClip'))(start)
+
+
+@pytest.mark.parametrize(
+    'options', [dict(reach=0), dict(reach=float('nan')), dict(quality=0), dict(quality=101)]
+)
+def test_cuts_that_hold_nobody_and_qualities_that_are_none_are_refused(options):
+    with pytest.raises(ValueError, match=f'{next(iter(options))} must be'):
+        PersonCutter(**options)

@@ -114,6 +114,12 @@ def test_a_codec_that_is_not_one_gaussian_a_joint_is_refused(decoder):
         SoftmaxHeatmapHead(3, 3, deconv_out_channels=None, decoder=decoder)
 
 
+def test_a_gaussian_without_a_width_is_refused():
+    decoder = dict(type='MSRAHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sigma=-1)
+    with pytest.raises(ValueError, match='sigma=-1; it must be above 0'):
+        SoftmaxHeatmapHead(3, 3, deconv_out_channels=None, decoder=decoder)
+
+
 def test_scores_stay_within_one_and_the_peak_in_its_place_however_sharp_the_map():
     logits = 100 * right_logits()
     heatmaps = transparent_head()((logits,)).detach()

@@ -17,7 +17,8 @@ from mmpose.registry import DATASETS
 
 from star_pose.engine import command_line
 from star_pose.engine.command_line import at_least
-from star_pose.engine.config_options import read_config
+from star_pose.engine.config_options import ConfigError, read_config
+from star_pose.engine.outputs import check_output_folder
 from star_pose.visualization.canvas import stack_columns
 from star_pose.visualization.sample_sheet import draw_sample
 
@@ -52,6 +53,11 @@ def main() -> int:
     with command_line.building(args.config):
         dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
     number = min(args.samples, len(dataset))
+    if (args.first or 0) >= len(dataset):
+        raise ConfigError(
+            f'--first {args.first}: the {args.split} split has {len(dataset)} samples'
+        )
+    check_output_folder(args.out)
     if args.first is None:
         indices = np.linspace(0, len(dataset) - 1, number).round().astype(int)
     else:

@@ -20,7 +20,6 @@ import time
 
 import prelude  # noqa: F401  (before the package: it decides whose code runs)
 
-from mmengine.config import DictAction
 from mmengine.device import get_device
 from tqdm import tqdm
 
@@ -80,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument('--evidence', type=int, default=2, help='neighbouring frames that count (2)')
     how.add_argument('--no-smoothing', action='store_true', help='leave the jitter in')
     how.add_argument('--no-tracking', action='store_true', help='no ids, evidence, smoothing')
-    how.add_argument('--tracker', nargs='+', action=DictAction, default={},
+    how.add_argument('--tracker', nargs='+', action=command_line.NamedValues, default={},
                      help='parameters of the tracker, e.g. max_lost=20')  # fmt: skip
     how.add_argument('--flip-test', action='store_true', help='add mirrored crops: twice the time')
     how.add_argument('--frames', type=int, help='stop after this many frames')

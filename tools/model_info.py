@@ -16,7 +16,7 @@ import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.apis.model_info import count_parts, input_shape
 from star_pose.engine import command_line
 from star_pose.engine.command_line import at_least
-from star_pose.engine.config_options import read_config
+from star_pose.engine.config_options import ConfigError, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,7 +52,10 @@ def main() -> None:
         shape = input_shape(cfg, args.frames)
         model = MODELS.build(cfg.model)
     print(f'input {" x ".join(map(str, shape))}')
-    rows = count_parts(model, shape)
+    try:
+        rows = count_parts(model, shape)
+    except RuntimeError as error:
+        raise ConfigError(f'{args.config} takes no input of the shape {shape}: {error}') from error
     width = max(len(row.name) for row in rows)
     print(f'{"part":{width}} {"parameters":>12} {"MMAC":>10} {"share":>6}')
     for row in rows:

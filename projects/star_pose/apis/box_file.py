@@ -58,12 +58,10 @@ class FileBoxes:
         content = self._read()
         entries = content['annotations'] if isinstance(content, dict) else content
         entries = self._objects(entries, 'annotations' if isinstance(content, dict) else 'the list')
-        if isinstance(content, dict):
-            position = self._named_images(content)
-            self._mentioned = set(position.values())
-        else:
-            position = self._counted_images(entries)
-            self._mentioned = set(position.values())
+        listed = isinstance(content, list)
+        position = self._counted_images(entries) if listed else self._named_images(content)
+        self._mentioned = set(position.values())
+        self._starts_at_1 = listed and min(self._mentioned, default=0) == 1
         people = self._person_ids(content, entries)
         for number, entry in enumerate(entries):
             self._take(number, entry, position, people)
@@ -230,7 +228,8 @@ class FileBoxes:
 
     def __str__(self) -> str:
         left_out = ''.join(f', {n} {what} left out' for what, n in self.left_out.items())
-        return f'file {osp.basename(self.path)}, score >= {self.score_thr:g}{left_out}'
+        hint = ', none in the first frame (image_id counts from 0)' * self._starts_at_1
+        return f'file {osp.basename(self.path)}, score >= {self.score_thr:g}{left_out}{hint}'
 
 
 def _numbers(values: object, count: int) -> list[float] | None:

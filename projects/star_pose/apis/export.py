@@ -57,14 +57,13 @@ def cut_clips(model, sources: Sequence[object], boxes: Callable, most: int) -> n
 def _windows(model, source: object) -> Iterator[tuple[int, list[np.ndarray]]]:
     """Clips of a video that share no frame; a picture is a clip by itself."""
     opened = open_source(source)
-    step = model.stride
-    length = 1 if opened.is_still else (model.num_frames - 1) * step + 1
+    length = 1 if opened.is_still else model.num_frames
     window: deque = deque(maxlen=length)
     for frame in opened.frames():
         window.append(frame)
         if len(window) == length:
-            images = [kept.image for kept in window][::step]
-            target = window[min(model.target_index * step, length - 1)]
+            images = [kept.image for kept in window]
+            target = window[min(model.target_index, length - 1)]
             yield target.index, images * (model.num_frames if opened.is_still else 1)
             window.clear()
 

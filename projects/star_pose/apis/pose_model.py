@@ -64,8 +64,8 @@ class PoseModel:
 
     Attributes:
         dataset_meta: Metainfo of the joints.
-        num_frames, stride, target: T, the distance of the frames and ``'centre'`` or ``'last'``, of
-            a clip model; T is 1 for a model of single images.
+        num_frames, target: T and ``'centre'`` or ``'last'``, of a clip model; T is 1 for a model
+            of single images.
         fusion: Brings the heatmaps of several frames together: the model's own, or the mean.
         gives_heatmaps: Whether the outputs are heatmaps (N, K, h, w), which can be fused over time.
 
@@ -105,7 +105,6 @@ class PoseModel:
         frames = sampling.get('num_frames', 5 if self.is_clip else 1)
         # Of a model that fuses evidence, the clip is that of one frame's evidence
         self.num_frames = getattr(self.model.data_preprocessor, 'window', None) or frames
-        self.stride = sampling.get('stride', 1)
         self.target = sampling.get('target', 'centre') if self.is_clip else 'centre'
         self._cutting = Compose([s for s in steps if s['type'] not in _NOT_FOR_CROPS])
         head = self.model.head

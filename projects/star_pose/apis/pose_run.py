@@ -142,9 +142,9 @@ class PoseRun:
         self, start: int, stop: int | None
     ) -> Iterator[tuple[SourceFrame, list[np.ndarray]]]:
         """Each frame with the images that a clip model sees with it."""
-        model, step = self.model, self.model.stride
-        before = model.target_index * step
-        after = (model.num_frames - 1 - model.target_index) * step
+        model = self.model
+        before = model.target_index
+        after = model.num_frames - 1 - model.target_index
         live = self.options.live
         frames_from = self.source.frames(max(0, start - before))
         reader = ReadAhead(frames_from, depth=1 if live else 8, drop=live)
@@ -166,7 +166,7 @@ class PoseRun:
                     return
                 if target.index >= start:
                     last = len(window) - 1
-                    places = (position + (t - model.target_index) * step
+                    places = (position + t - model.target_index
                               for t in range(model.num_frames))  # fmt: skip
                     yield target, [window[min(max(p, 0), last)].image for p in places]
                 position += 1

@@ -20,6 +20,7 @@ from ..datasets.skipping_dataset import nested_datasets
 from .config_options import ConfigError, read_config
 
 __all__ = [
+    'NamedValues',
     'add_common_arguments',
     'add_config_options',
     'apply_common_arguments',
@@ -30,6 +31,23 @@ __all__ = [
     'readable_errors',
     'use_mixed_precision',
 ]
+
+
+# What a wrong value of a config leads to while its parts are built.
+_WRONG_VALUES = (
+    AssertionError, AttributeError, FileNotFoundError, ImportError, LookupError, TypeError,
+    ValueError,
+)  # fmt: skip
+
+
+class NamedValues(DictAction):
+    """MMEngine's action for arguments NAME=VALUE; others end as a wrong command line does."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for value in values:
+            if not value.partition('=')[1]:
+                parser.error(f'{option_string} {value}: give NAME=VALUE')
+        super().__call__(parser, namespace, values, option_string)
 
 
 @contextlib.contextmanager
@@ -95,7 +113,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=NamedValues,
         default={},
         metavar='NAME=VALUE',
         help='changes of the config: variables of its text (data_root=DIR num_frames=3) or entries '
@@ -263,7 +281,7 @@ def building(path: str) -> Iterator[None]:
         yield
     except (CheckpointError, ConfigError, DataError):
         raise
-    except (AssertionError, AttributeError, ImportError, LookupError, TypeError, ValueError) as e:
+    except _WRONG_VALUES as e:
         place = traceback.extract_tb(e.__traceback__)[-1]
         raise ConfigError(
             f'{path} cannot be built: {type(e).__name__}: {e} '

@@ -111,7 +111,8 @@ def cutter_of(cfg: Config, split: str, reach: float | None = None, **options) ->
             options['padding'] = step['padding']
     between = kinds[kinds.index('LoadClip') + 1 : kinds.index('ClipAffine')]
     plain = between == ['GetBBoxCenterScale']
-    reach = reach or (_REACH_PLAIN if plain else _REACH_AUGMENTED)
+    if reach is None:
+        reach = _REACH_PLAIN if plain else _REACH_AUGMENTED
     return PersonCutter(tuple(affine['input_size']), reach=reach, **options)
 
 

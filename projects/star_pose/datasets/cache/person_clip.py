@@ -130,12 +130,21 @@ class PersonCutter:
         padding: As of ``GetBBoxCenterScale``.
         reach: Side of the square, in longer sides of the padded box.
         quality: JPEG quality of the stored images.
+
+    Raises:
+        ValueError: ``reach`` is below 1 or ``quality`` not in [1, 100].
     """
 
     input_size: tuple[int, int] = (192, 256)
     padding: float = 1.25
     reach: float = 1.4
     quality: int = 90
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.reach < np.inf:
+            raise ValueError(f'reach must be at least 1, the padded box, got {self.reach}')
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f'quality must be in [1, 100], got {self.quality}')
 
     def cut(self, frames: list[np.ndarray], bbox: np.ndarray) -> PersonClip:
         """Cut a clip.

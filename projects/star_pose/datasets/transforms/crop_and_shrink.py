@@ -49,11 +49,14 @@ class ClipAffine(TopdownAffine):
         use_udp: As in MMPose.
 
     Raises:
-        ValueError: The frames come from a cache that was made for crops of another size.
+        ValueError: The size is none, or the frames come from a cache that was made for crops of
+            another size.
         TypeError: ``img`` is no list of frames.
     """
 
     def __init__(self, input_size: tuple[int, int], use_udp: bool = False) -> None:
+        if len(input_size) != 2 or min(input_size) < 1:
+            raise ValueError(f'input_size must be (w, h) of at least a pixel, got {input_size}')
         super().__init__(tuple(int(side) for side in input_size), use_udp)
 
     def transform(self, results: dict) -> dict:

@@ -30,7 +30,7 @@ class SoftmaxHeatmapHead(HeatmapHead):
             ``MSRAHeatmap`` or a Gaussian ``UDPHeatmap``: one map a joint, which is a Gaussian.
 
     Raises:
-        ValueError: If the decoder is another one.
+        ValueError: If the decoder is another one, or its Gaussian has no width.
     """
 
     def __init__(
@@ -46,6 +46,8 @@ class SoftmaxHeatmapHead(HeatmapHead):
                 f'decoder is {kwargs.get("decoder")}; it must be a codec of one Gaussian heatmap '
                 "a joint: type='MSRAHeatmap', or type='UDPHeatmap' with heatmap_type='gaussian'"
             )
+        if not self.decoder.sigma > 0:
+            raise ValueError(f'decoder has sigma={self.decoder.sigma}; it must be above 0')
         self.total = 2 * math.pi * self.decoder.sigma**2  # the sum of a Gaussian whose peak is 1
 
     def logits(self, feats: tuple[Tensor, ...]) -> Tensor:
