@@ -131,3 +131,16 @@ def test_a_weak_box_confirms_who_is_followed_and_begins_nobody():
     follower.learn(poses[:1], scores[:1])
     far = moved + np.array([WIDTH, 0, WIDTH, 0])  # beside him: somebody else
     assert len(follower.locate(2, (320, 120), (far, np.array([0.3, 0.4])))[0]) == 0
+
+
+def test_a_sure_box_goes_before_a_weak_one_of_the_same_person():
+    _, poses, boxes = scene([(60, 20, RED, BLACK)])
+    follower = BoxFollower(patience=0, start_thr=0.5)
+    follower.locate(0, (320, 120), (boxes, np.array([0.9])))
+    follower.learn(poses, np.tile(np.linspace(0.5, 1, 9), (1, 1)))
+    half = boxes - np.array([0, 0, 0, HEIGHT / 2])  # the upper half, by the surer look
+    located, scores = follower.locate(
+        1, (320, 120), (np.concatenate([boxes, half]), np.array([0.3, 0.6]))
+    )
+    np.testing.assert_array_equal(located, half)
+    assert scores.tolist() == [0.6]

@@ -166,17 +166,23 @@ class BoxFollower:
     ) -> tuple[list[_Person], list[_Person]]:
         """Pass on how people move; the new who count, and the old who may still be there."""
         gone = set(range(len(before)))
-        sure = {n for n, person in enumerate(new) if person.score >= self.start_thr}
+        scores = np.array([person.score for person in new])
+        counted = set(np.flatnonzero(scores >= self.start_thr).tolist())
         if before and new:
             expected = np.stack([person.expected() for person in before])
             overlap = box_iou(expected, np.stack([person.box for person in new]))  # (P, N)
-            for row, column in zip(*linear_sum_assignment(-overlap), strict=True):
-                least = self.match_thr if column in sure else _WEAK_MATCH
-                if overlap[row, column] >= least:
-                    new[column].last, new[column].velocity = before[row].last, before[row].velocity
-                    gone.discard(row)
-                    sure.add(column)
-            overlap = overlap[:, sorted(sure)]
+            # Weak boxes are for those whom no sure one is left for (as in ByteTrack, ECCV 2022)
+            weak = set(range(len(new))) - counted
+            for columns, least in ((counted, self.match_thr), (weak, _WEAK_MATCH)):
+                rows, columns = sorted(gone), sorted(columns)
+                pairs = linear_sum_assignment(-overlap[np.ix_(rows, columns)])
+                for row, column in ((rows[r], columns[c]) for r, c in zip(*pairs, strict=True)):
+                    if overlap[row, column] >= least:
+                        new[column].last = before[row].last
+                        new[column].velocity = before[row].velocity
+                        gone.discard(row)
+                        counted.add(column)
+            overlap = overlap[:, sorted(counted)]
             gone -= {row for row in gone if overlap[row].max(initial=0) >= _SAME_PERSON}
         kept = []
         for person in (before[row] for row in sorted(gone)):
@@ -184,7 +190,7 @@ class BoxFollower:
             believed = person.trust[1] >= _BELIEVED * person.trust[0]
             if person.missed <= self.patience and believed:
                 kept.append(person)
-        return [new[n] for n in sorted(sure)], kept
+        return [new[n] for n in sorted(counted)], kept
 
 
 def _inside(box: np.ndarray, size: tuple[int, int]) -> bool:
