@@ -21,7 +21,7 @@ PIP := $(PY) -m pip install --disable-pip-version-check -qq --retries 5 \
 	--constraint requirements/constraints.txt $(addprefix --constraint ,$(LOCK))
 
 help:
-	@echo 'make demo    generate clips, show poses by the shipped weights, train the tiny model briefly'
+	@echo 'make demo    poses in a rendered clip by the shipped weights, then a short training'
 	@echo 'make test    run every test (TESTS="tests/test_compat.py" for some)'
 	@echo 'make lint    check style and formatting'
 	@echo 'make format  repair formatting'
