@@ -10,7 +10,7 @@ import torch
 from star_pose.apis.synthetic_demo import CLIP, SyntheticDemo
 from star_pose.engine import ProgressBarHook
 from star_pose.visualization import ClipVisualizer
-from tiny_runs import REPO
+from tiny_runs import REPO, run_tool
 
 
 @pytest.mark.slow
@@ -49,6 +49,17 @@ def test_the_demo_shows_the_poses_that_the_video_tool_finds(tmp_path):
     height, width = cv2.imread(str(demo.closeups)).shape[:2]
     assert width >= 4 * 192
     assert height >= 256 + 4 * 192 * 270 / 480
+
+
+@pytest.mark.parametrize(
+    'line',
+    [('--videos', 1), ('--frames', 0), ('--steps', 0), ('--batch-size', -1), ('--out', __file__)],
+)
+def test_what_the_demo_cannot_do_is_refused_before_it_works(line, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_tool('demo', *line)
+    assert ended.value.code == 2
+    assert f'{line[0]} ' in capsys.readouterr().err.splitlines()[-1]
 
 
 class _Loop:

@@ -31,7 +31,14 @@ def parse_args() -> argparse.Namespace:
         '--max-seconds', type=float, default=60, help='end the training after this time (60)'
     )
     parser.add_argument('--seed', type=int, default=7, help='of data and training (default 7)')
-    return parser.parse_args()
+    args = parser.parse_args()
+    for name, least in (('videos', 2), ('frames', 1), ('steps', 1), ('batch_size', 1), ('seed', 0)):
+        if getattr(args, name) < least:
+            option = name.replace('_', '-')
+            parser.error(f'--{option} must be at least {least}, got {getattr(args, name)}')
+    if os.path.isfile(args.out):
+        parser.error(f'--out {args.out} is a file; name a folder')
+    return args
 
 
 def main() -> None:
