@@ -67,6 +67,13 @@ def test_the_terminal_begins_with_the_summary_and_the_file_has_everything(
     assert '3 learn, 4 are frozen' in logged
 
 
+def test_a_process_that_was_silent_stays_silent(tmp_path, capfd, monkeypatch):
+    # MMEngine's logger of a process other than the first shows errors alone
+    monkeypatch.setattr('mmengine.logging.logger._get_rank', lambda: 1)
+    _train(tmp_path / 'c', 2, 0.0, monkeypatch)
+    assert ''.join(capfd.readouterr()) == ''
+
+
 def test_after_twenty_steps_it_says_how_long_the_rest_takes(tmp_path, capfd, monkeypatch):
     # The clock is read twice, before the first step and after the twentieth: 60 s for 20 steps
     _train(tmp_path / 'b', 50, 60.0, monkeypatch)

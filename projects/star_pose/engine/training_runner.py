@@ -27,14 +27,17 @@ class TrainingRunner(Runner):
 
     def build_logger(self, *args, **kwargs) -> logging.Logger:
         logger = super().build_logger(*args, **kwargs)
-        for handler in _terminals(logger):
-            handler.setLevel(max(handler.level, logging.WARNING))
+        # A file's handlers are derived from the terminal's
+        terminals = [one for one in logger.handlers if type(one) is logging.StreamHandler]
+        self._levels = [(handler, handler.level) for handler in terminals]
+        for handler, level in self._levels:
+            handler.setLevel(max(level, logging.WARNING))
         return logger
 
-
-def _terminals(logger: logging.Logger) -> list[logging.Handler]:
-    """The handlers that write to the terminal; a file's are derived from theirs."""
-    return [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
+    def open_terminal(self) -> None:
+        """Let the terminal show what it would have shown: of the first process, everything."""
+        for handler, level in self._levels:
+            handler.setLevel(level)
 
 
 class TrainingSummaryHook(Hook):
@@ -47,9 +50,8 @@ class TrainingSummaryHook(Hook):
         self._first = 0
         self._begin = 0.0
 
-    def before_train(self, runner: Runner) -> None:
-        for handler in _terminals(runner.logger):
-            handler.setLevel(runner.logger.level)
+    def before_train(self, runner: TrainingRunner) -> None:
+        runner.open_terminal()
         runner.logger.info(summary_of(runner))
         self._first, self._begin = runner.iter, time.monotonic()
 
