@@ -236,6 +236,7 @@ def test_annotation_that_points_outside_its_root_is_refused(tmp_path):
 BAD_ENTRIES = {
     'zero-area box': (dict(bbox=[5, 5, 0, 10]), 'boxes outside images', 'has no area inside'),
     'box outside': (dict(bbox=[70, 5, 9, 10]), 'boxes outside images', '64x48 image'),
+    'below a pixel': (dict(bbox=[5, 5, 0.5, 9]), 'bad annotations', 'smaller than a pixel'),
     'too few joints': (dict(keypoints=[5, 5, 1]), 'bad annotations', '3 keypoint values instead'),
     'no box': (dict(bbox=None), 'bad annotations', r'bbox must be \[x, y, width, height\]'),
     'not finite': (dict(bbox=[5, 5, float('nan'), 9]), 'bad annotations', 'no finite number'),

@@ -94,6 +94,7 @@ def test_usable_annotations_have_no_fault_and_joints_count_from_above_zero():
         (dict(bbox=[1, 1, 5, 0]), 'no area'),
         (dict(bbox=[1, 1, 1e999, 5]), 'no finite number'),
         (dict(bbox=[80, 1, 5, 5]), 'no area inside its 64x48 image'),
+        (dict(bbox=[8, 1, 5, 0.5]), 'smaller than a pixel'),
         (dict(bbox=None), 'needs bbox'),
     ],
 )

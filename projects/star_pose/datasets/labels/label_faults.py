@@ -44,6 +44,8 @@ def annotation_fault(annotation: dict, image: dict, num_keypoints: int) -> tuple
         return 'bad annotations', f'bbox must be [x, y, width, height], got {box}'
     if not _are_finite(box):
         return 'bad annotations', 'a keypoint or box value is no finite number'
+    if 0 < min(box[2:]) < 1:
+        return 'bad annotations', f'bbox {box} is smaller than a pixel'
     if outside_share(box, image) == 1:
         where = f'{image["width"]}x{image["height"]} image {image["file_name"]}'
         return 'boxes outside images', f'bbox {box} has no area inside its {where}'
@@ -72,6 +74,8 @@ def detection_fault(detection: dict, image: dict) -> str:
         return f'a detection needs bbox [x, y, width, height] and score, got {detection}'
     if not _are_finite([*box[:4], detection['score']]):
         return f'bbox {box} or score {detection["score"]!r} is no finite number'
+    if 0 < min(box[2:4]) < 1:
+        return f'bbox {box} is smaller than a pixel'
     if outside_share(box[:4], image) == 1:
         return f'bbox {box} has no area inside its {image["width"]}x{image["height"]} image'
     return ''
