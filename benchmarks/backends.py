@@ -142,7 +142,7 @@ def make_runtimes(model: PoseModel, clips: np.ndarray) -> dict[str, Callable]:
     return {
         **found,
         'openvino float32': load_onnx(exported, 'openvino'),
-        'openvino bfloat16': load_onnx(exported, 'openvino', 'bfloat16'),
+        'openvino bfloat16': load_onnx(exported, 'openvino-bfloat16'),
         'openvino int8': load_onnx(quantised, 'openvino'),
     }
 

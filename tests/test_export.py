@@ -69,6 +69,9 @@ def test_openvino_is_asked_first_and_gives_the_same(exported, model, monkeypatch
     assert run.name == 'openvino'
     pixels = np.random.default_rng(5).integers(0, 256, (2, 3, 256, 192), np.uint8)
     assert compare(model.run(pixels), run(pixels)).is_exact
+    rounded = load_onnx(str(exported), 'openvino-bfloat16')
+    assert rounded.name == 'openvino-bfloat16'
+    assert np.corrcoef(run(pixels)[0].ravel(), rounded(pixels)[0].ravel())[0, 1] > 0.9
 
 
 def test_the_video_tool_runs_the_file(exported, pictures):

@@ -29,7 +29,7 @@ __all__ = [
     'make_runtime',
 ]
 
-BACKENDS = ('auto', 'torch', 'onnxruntime', 'openvino')
+BACKENDS = ('auto', 'torch', 'onnxruntime', 'openvino', 'openvino-bfloat16')
 
 
 class Runtime:
@@ -56,9 +56,10 @@ def make_runtime(
     Args:
         network: Takes one uint8 tensor; in eval mode.
         example: An input; the sizes except the batch are fixed to its.
-        backend: ``'torch'``, ``'onnxruntime'``, ``'openvino'``, or ``'auto'``: on a CPU
-            OpenVINO where it is installed, else onnxruntime, which both give the same keypoints
-            sooner; torch where the network cannot be exported, and on other devices.
+        backend: ``'torch'``, ``'onnxruntime'``, ``'openvino'``, ``'openvino-bfloat16'``, which
+            rounds, or ``'auto'``: on a CPU OpenVINO where it is installed, else onnxruntime, which
+            both give the same keypoints sooner; torch where the network cannot be exported, and on
+            other devices.
         device: For torch; the others run on the CPU.
 
     Raises:
@@ -152,15 +153,12 @@ def load_exported(path: str, network: nn.Module, backend: str = 'auto') -> Runti
     return load_onnx(path, _fastest() if backend == 'auto' else backend)
 
 
-def load_onnx(
-    model: bytes | str, backend: str = 'onnxruntime', precision: str = 'float32'
-) -> Runtime:
+def load_onnx(model: bytes | str, backend: str = 'onnxruntime') -> Runtime:
     """Load an exported model.
 
     Args:
         model: The model, or its file.
-        backend: ``'onnxruntime'`` or ``'openvino'``.
-        precision: What OpenVINO may compute float32 in: ``'float32'`` or ``'bfloat16'``.
+        backend: ``'onnxruntime'``, ``'openvino'`` or ``'openvino-bfloat16'``.
 
     Raises:
         LabelError: If the backend is not installed or refuses the model.
@@ -168,7 +166,7 @@ def load_onnx(
     try:
         if backend == 'onnxruntime':
             return _onnxruntime(model)
-        return _openvino(model, precision)
+        return _openvino(model, backend)
     except LabelError:
         raise
     except Exception as error:  # the runtimes raise types of their own
@@ -228,16 +226,16 @@ def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _openvino(model: bytes | str, precision: str) -> Runtime:
+def _openvino(model: bytes | str, backend: str) -> Runtime:
     if not _is_installed('openvino'):
-        raise LabelError('backend openvino is not installed: pip install star_pose[openvino]')
+        raise LabelError(f'backend {backend} is not installed: pip install star_pose[openvino]')
     import openvino
 
     core = openvino.Core()
     loaded = (
         core.read_model(model) if isinstance(model, str) else core.read_model(io.BytesIO(model))
     )
-    hint = {'float32': 'f32', 'bfloat16': 'bf16'}[precision]
+    hint = 'bf16' if backend.endswith('bfloat16') else 'f32'
     settings = {'INFERENCE_PRECISION_HINT': hint, 'INFERENCE_NUM_THREADS': _threads()}
     compiled = core.compile_model(loaded, 'CPU', settings)
 
@@ -245,4 +243,4 @@ def _openvino(model: bytes | str, precision: str) -> Runtime:
         found = compiled([pixels])
         return tuple(np.array(found[port]) for port in compiled.outputs)
 
-    return Runtime('openvino', run)
+    return Runtime(backend, run)

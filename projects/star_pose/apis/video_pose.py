@@ -34,7 +34,7 @@ class VideoPose:
         model: Name of a shipped model, or a config file or object of any top-down model.
         checkpoint: Weights, for a config; shipped models have theirs.
         device: Such as ``'cpu'`` or ``'cuda:0'``.
-        backend: ``'auto'``, ``'torch'``, ``'onnxruntime'`` or ``'openvino'``.
+        backend: See :func:`~star_pose.apis.runtimes.make_runtime`.
         detector: Called with (index, image) to give boxes (N, 4) and scores (N,); None is the
             built-in one.
         detect_every: Frames from one detection to the next; boxes follow the poses in between.
