@@ -316,6 +316,8 @@ def test_the_example_of_the_loss_in_the_guide_runs():
 
 def test_the_guide_names_every_config_and_each_that_it_names_exists():
     guide = (CONFIGS.parent / 'docs' / 'reuse.md').read_text()
-    named = {word for word in guide.split('`') if word.endswith('.py')}
+    words = [word.split()[-1] for word in guide.split('`') if word.endswith('.py')]
+    scripts, named = ({word for word in words if ('/' in word) == path} for path in (True, False))
+    assert [name for name in scripts if not (CONFIGS.parent / name).exists()] == []
     assert [name for name in named if not (CONFIGS / 'reuse' / name).exists()] == []
     assert named >= {path.name for path in (CONFIGS / 'reuse').glob('*.py')}
