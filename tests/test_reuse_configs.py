@@ -316,8 +316,7 @@ def test_the_example_of_the_loss_in_the_guide_runs():
 
 def test_the_guide_names_every_config_and_each_that_it_names_exists():
     guide = (CONFIGS.parent / 'docs' / 'reuse.md').read_text()
-    words = [word.split()[-1] for word in guide.split('`') if word.endswith('.py')]
-    scripts, named = ({word for word in words if ('/' in word) == path} for path in (True, False))
-    assert [name for name in scripts if not (CONFIGS.parent / name).exists()] == []
-    assert [name for name in named if not (CONFIGS / 'reuse' / name).exists()] == []
+    named = {word.split()[-1] for word in guide.split('`') if word.endswith('.py')}
+    folders = (CONFIGS / 'reuse', CONFIGS.parent)  # of the recipes, and of scripts
+    assert [one for one in named if not any((folder / one).exists() for folder in folders)] == []
     assert named >= {path.name for path in (CONFIGS / 'reuse').glob('*.py')}
