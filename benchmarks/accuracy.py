@@ -1,15 +1,19 @@
-"""Train and evaluate systems side by side: one budget, one set of samples, one metric.
+"""Adapt and evaluate systems side by side: one budget, one set of samples, one metric.
 
-    python benchmarks/accuracy.py configs/baselines/*_tiny_*.py --pool work_dirs/pool --steps 1000
+    python benchmarks/accuracy.py configs/adapt/movenet-lightning_64x48_coco.py --pool POOL
 
 The samples come from the files of ``clip_pool.py``: every system sees the same ones in the same
 order. Each (config, seed) is a run of its own under ``--out``: it resumes where it was stopped, and
 several processes may share the list, since a run is held by a file lock while it is trained. A
-finished run leaves ``result.json``; the table, and with ``--picture`` the learning curves, are made
-from those files alone, and again with ``--table-only``.
+finished run leaves its weights and ``result.json``; the table, and with ``--picture`` the learning
+curves, are made of all finished runs there, and without a config of these alone.
 
-``--load-from`` gives systems trained parts to start from, such as a pose network and the
-super-resolution of ``train_sr.py``: what of the checkpoints fits by name and shape is taken.
+What is measured is PCK of the torso (``torso_pck.py``) without a flip test: by one frame's
+heatmaps, and with ``--evidence`` by those of five frames, with a 95 % interval over people.
+
+``--load-from`` gives systems trained parts to start from, such as the super-resolution of
+``train_sr.py``: what of the checkpoints fits by name and shape is taken. A system in which nothing
+learns, such as a cascade before a frozen network, is evaluated alone.
 """
 
 from __future__ import annotations
@@ -25,36 +29,78 @@ import time
 import filelock
 import numpy as np
 import torch
-from clip_pool import PooledClips
+from clip_pool import CONFIGS, PooledClips
 from harness import current_commit, describe_machine, write_result
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
-from mmengine.evaluator import Evaluator
-from mmengine.hooks import Hook
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.hooks import EMAHook, Hook
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader, Runner, save_checkpoint
+from mmpose.registry import MODELS
 from readme_results import setting_of
+from torso_pck import LIMBS, THRESHOLDS, interval, pck
 
 import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.engine.config_options import read_config
 
 TARGET = 'lspe-degraded', 'synthetic-degraded'
-EVALUATOR = (dict(type='PoseTrackMetric'), dict(type='PoseTrackPCKh', thresholds=(0.5, 0.2)))
+NUM_EVIDENCE = 5
+OPTIMISER = dict(type='AutocastOptimWrapper')  # trainings are in bfloat16
 
 
-def evaluate(model: torch.nn.Module, samples: list[dict], batch: int = 32) -> dict[str, float]:
-    """Return PoseTrack AP and PCKh of a model, without a flip test, in bfloat16."""
-    evaluator = Evaluator(copy.deepcopy(list(EVALUATOR)))
-    evaluator.dataset_meta = {}
+def predict(model: torch.nn.Module, samples: list[dict], batch: int = 16) -> list:
+    """Return a model's predictions without a flip test, in float32."""
     was_training, test_cfg = model.training, model.test_cfg
     model.eval()
     model.test_cfg = {}  # a flip test would cost twice and blur the comparison of the networks
-    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+    found = []
+    with torch.no_grad():
         for start in range(0, len(samples), batch):
             data = pseudo_collate(copy.deepcopy(samples[start : start + batch]))
-            evaluator.process(model.test_step(data), data)
+            found += model.test_step(data)
     model.train(was_training)
     model.test_cfg = test_cfg
-    return _plain(evaluator.evaluate(len(samples)))
+    return found
+
+
+def evaluate(model: torch.nn.Module, samples: list[dict]) -> dict:
+    """Return PCK of the torso at each threshold, of the limbs, and the interval of the first."""
+    found = predict(model, samples)
+    scores = {f'pck@{threshold}': pck(found, threshold, LIMBS)['all'] for threshold in THRESHOLDS}
+    return {**scores, 'interval': interval(found, THRESHOLDS[0], LIMBS)}
+
+
+def read_sets(pool: pathlib.Path, num_frames: int, scale: int = 4) -> dict[str, list[dict]]:
+    """Return the pool's validation sets as a system of so many frames reads them."""
+    sets = {}
+    for path in sorted(pool.glob('val-*.pth')):
+        clips = PooledClips(path, num_frames, scale)
+        sets[path.stem.removeprefix('val-')] = [clips[i] for i in range(len(clips))]
+    return sets
+
+
+def with_evidence(model_config: dict, num_frames: int) -> dict:
+    """Return a model's config with evidence fusion over windows of ``num_frames``."""
+    config = copy.deepcopy(model_config)
+    config['data_preprocessor']['window'] = num_frames
+    config['head']['evidence_fusion'] = dict(type='EvidenceFusion', num_frames=NUM_EVIDENCE)
+    return config
+
+
+def evaluate_all(model: torch.nn.Module, cfg: Config, form: dict, args) -> dict[str, dict]:
+    """Evaluate a model on every validation set, by one frame's heatmaps and by five frames'."""
+    metrics = {
+        name: evaluate(model, samples)
+        for name, samples in read_sets(args.pool, form['num_frames'], form['scale']).items()
+    }
+    if args.evidence:
+        fused = MODELS.build(with_evidence(cfg.model, form['num_frames']))
+        fused.load_state_dict({**fused.state_dict(), **model.state_dict()})
+        fused.to(memory_format=torch.channels_last)
+        longer = form['num_frames'] + NUM_EVIDENCE - 1
+        for name, samples in read_sets(args.pool, longer).items():
+            metrics[f'{name}-evidence'] = evaluate(fused, samples)
+    return metrics
 
 
 class LearningCurveHook(Hook):
@@ -64,7 +110,7 @@ class LearningCurveHook(Hook):
         path: The file; a resumed run goes on in it.
         sets: Name to the samples of a validation set.
         interval: Steps between evaluations.
-        share: Evaluate on every ``share``-th sample; at the end on all.
+        share: Evaluate on every ``share``-th sample.
     """
 
     priority = 'LOW'
@@ -81,9 +127,9 @@ class LearningCurveHook(Hook):
         step = runner.iter + 1
         if step % self.interval:
             return
-        stride = 1 if step == runner.max_iters else self.share
+        model = unwrap(runner)
         point = {
-            name: evaluate(runner.model, samples[::stride]) for name, samples in self.sets.items()
+            name: evaluate(model, samples[:: self.share]) for name, samples in self.sets.items()
         }
         with self.path.open('a') as curve:
             curve.write(json.dumps({'step': step, **point}) + '\n')
@@ -120,12 +166,10 @@ def load_parts(model: torch.nn.Module, path: pathlib.Path) -> int:
     return len(fitting)
 
 
-def _plain(metrics: dict) -> dict[str, float]:
-    return {
-        name.split('/')[-1]: round(float(value), 3)
-        for name, value in metrics.items()
-        if np.isscalar(value) and np.isfinite(value)  # a joint without labels has no AP
-    }
+def unwrap(runner: Runner) -> torch.nn.Module:
+    """Return what is to be evaluated: the average of the weights where the run keeps one."""
+    averages = [hook for hook in runner.hooks if isinstance(hook, EMAHook)]
+    return averages[0].ema_model.module if averages else runner.model
 
 
 def read_curve(path: pathlib.Path) -> list[dict]:
@@ -143,6 +187,7 @@ def prepare(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> Co
     cfg.work_dir = str(work_dir)
     cfg.resume = True
     cfg.randomness = dict(seed=seed)
+    cfg.optim_wrapper.update(OPTIMISER)
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=args.steps)
     pooled = dict(type='PooledClips', path=str(args.pool / 'train.pth'), **clip_form(cfg))
     cfg.train_dataloader = dict(
@@ -175,13 +220,31 @@ def prepare(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> Co
     return cfg
 
 
+def name_of(config: pathlib.Path) -> str:
+    """Name a config as it is named from the top of this checkout."""
+    inside = config.is_absolute() and config.is_relative_to(CONFIGS.parent)
+    return str(config.relative_to(CONFIGS.parent) if inside else config)
+
+
 def own_command(config: pathlib.Path, seed: int, args: argparse.Namespace) -> str:
     """Say how one run is trained again, whatever list it was part of."""
-    words = ['python', 'benchmarks/accuracy.py', config, '--seeds', seed, '--pool', args.pool]
+    words = [
+        'python',
+        'benchmarks/accuracy.py',
+        name_of(config),
+        '--seeds',
+        seed,
+        '--pool',
+        args.pool,
+    ]
     for name in ('steps', 'batch', 'val_every', 'curve_share'):
         words += [f'--{name.replace("_", "-")}', getattr(args, name)]
     if args.load_from:
         words += ['--load-from', *args.load_from]
+    if args.evidence:
+        words.append('--evidence')
+    if args.label:
+        words += ['--label', args.label]
     if args.cfg_options:
         words += ['--cfg-options', *(f'{key}={value}' for key, value in args.cfg_options.items())]
     return shlex.join(map(str, words))
@@ -193,46 +256,65 @@ def clip_form(cfg: Config) -> dict:
     return {
         'num_frames': steps['SampleClipFrames']['num_frames'],
         'scale': steps['GenerateLRClip']['scale'],
-        'encoder': steps['GenerateTarget']['encoder'],
+        'encoder': steps['GenerateTarget']['encoder'] if 'GenerateTarget' in steps else None,
     }
 
 
 def train_one(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> None:
     """Train one system, or go on with it, and write ``result.json`` at its end."""
+    form = clip_form(read_config(str(config), args.cfg_options))
     cfg = prepare(config, seed, work_dir, args)
-    pooled = cfg.train_dataloader.dataset
-    sets = {}
-    for path in sorted(args.pool.glob('val-*.pth')):
-        clips = PooledClips(path, pooled.num_frames, pooled.scale)
-        sets[path.stem.removeprefix('val-')] = [clips[i] for i in range(len(clips))]
     with (work_dir / 'commits').open('a') as commits:  # a line for every start of the run
         commits.write(f'{current_commit()}\n')
-    runner = Runner.from_cfg(cfg)
-    runner.register_hook(StartFromHook(args.load_from))
-    curve = work_dir / 'curve.jsonl'
-    runner.register_hook(LearningCurveHook(curve, sets, args.val_every, args.curve_share))
     start = time.time()
-    runner.train()
-    curve = read_curve(curve)
+    model, curve = build(cfg, args.load_from), []
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        save_checkpoint({'state_dict': model.state_dict()}, str(work_dir / 'model.pth'))
+    else:
+        sets = read_sets(args.pool, form['num_frames'], form['scale'])
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(StartFromHook(args.load_from))
+        curve = work_dir / 'curve.jsonl'
+        runner.register_hook(LearningCurveHook(curve, sets, args.val_every, args.curve_share))
+        runner.train()
+        model, curve = unwrap(runner), read_curve(curve)
+        save_checkpoint({'state_dict': model.state_dict()}, str(work_dir / 'model.pth'))
+    trained = time.time() - start
     result = {
-        'system': config.stem,
-        'config': str(config),
+        'system': args.label or config.stem,
+        'config': name_of(config),
         'seed': seed,
-        'steps': args.steps,
+        'steps': args.steps if curve else 0,
         'batch': args.batch,
         'learning_rate': cfg.optim_wrapper.optimizer.lr,
         'command': own_command(config, seed, args),
         'commits': sorted(set((work_dir / 'commits').read_text().splitlines())),
         'started_from': [path.name for path in args.load_from],
-        'parameters': sum(p.numel() for p in runner.model.parameters()),
-        'wall_s_of_last_start': round(time.time() - start),
-        'metrics': curve[-1],
+        'parameters': count(model),
+        'wall_s_of_last_start': round(trained),
+        'metrics': evaluate_all(model, cfg, form, args),
         'curve': curve,
         'machine': describe_machine(),
     }
     partial = work_dir / 'result.json.part'
     partial.write_text(json.dumps(result, indent=1) + '\n')
     partial.replace(work_dir / 'result.json')
+
+
+def build(cfg: Config, parts: list[pathlib.Path]) -> torch.nn.Module:
+    """Build a system with the trained parts that it is given."""
+    init_default_scope('mmpose')
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    for path in parts:
+        load_parts(model, path)
+    return model.to(memory_format=torch.channels_last)
+
+
+def count(model: torch.nn.Module) -> dict[str, int]:
+    """Count the parameters: of the whole, and of it without the pose network."""
+    own = [p.numel() for name, p in model.named_parameters() if '.pose_net.' not in name]
+    return {'all': sum(p.numel() for p in model.parameters()), 'front_end': sum(own)}
 
 
 def value_of(point: dict, metric: str) -> float | None:
@@ -291,15 +373,19 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('configs', nargs='+', type=pathlib.Path, help='the systems to compare')
+    parser.add_argument('configs', nargs='*', type=pathlib.Path, help='the systems to adapt')
     parser.add_argument('--pool', type=pathlib.Path, required=True, help='folder of clip_pool.py')
     parser.add_argument('--out', type=pathlib.Path, default=pathlib.Path('work_dirs/accuracy'))
     parser.add_argument('--name', default='accuracy', help='name of the file under results/')
-    parser.add_argument('--steps', type=int, default=1500, help='optimiser steps of every run')
-    parser.add_argument('--batch', type=int, default=16, help='clips a step')
-    parser.add_argument('--val-every', type=int, default=250, help='steps between evaluations')
+    parser.add_argument('--label', help="the system's name in the table, if not the config's")
     parser.add_argument(
-        '--curve-share', type=int, default=2, help='evaluate every so manieth person but at the end'
+        '--evidence', action='store_true', help='evaluate it, which takes five times'
+    )
+    parser.add_argument('--steps', type=int, default=1875, help='optimiser steps of every run')
+    parser.add_argument('--batch', type=int, default=16, help='clips a step')
+    parser.add_argument('--val-every', type=int, default=375, help='steps between evaluations')
+    parser.add_argument(
+        '--curve-share', type=int, default=4, help='evaluate every so manieth person but at the end'
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
     parser.add_argument(
@@ -308,13 +394,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--metrics',
         nargs='+',
-        default=[f'{name}/{metric}' for name in TARGET for metric in ('AP', 'pckh@0.5')],
+        default=[f'{name}/{metric}' for name in TARGET for metric in ('pck@0.2', 'pck@0.1')],
         help='columns of the table, as SET/METRIC',
     )
     parser.add_argument('--picture', type=pathlib.Path, help='draw the learning curves there')
-    parser.add_argument(
-        '--table-only', action='store_true', help='train nothing; budgets may differ'
-    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for every config')
     return parser.parse_args()
 
@@ -329,28 +412,17 @@ def main() -> None:
         sys.exit(f'no {args.pool / "train.pth"}: make it by benchmarks/clip_pool.py')
     if args.steps % args.val_every:
         sys.exit(f'--steps {args.steps} must be a multiple of --val-every {args.val_every}')
-    results = []
     for seed in args.seeds:
         for config in args.configs:
-            work_dir = args.out.resolve() / f'{config.stem}-seed{seed}'
+            work_dir = args.out.resolve() / f'{args.label or config.stem}-seed{seed}'
             work_dir.mkdir(parents=True, exist_ok=True)
-            finished = work_dir / 'result.json'
-            if not finished.exists() and not args.table_only:
-                try:
-                    with filelock.FileLock(work_dir / 'lock', timeout=0):
-                        if not finished.exists():
-                            train_one(config, seed, work_dir, args)
-                except filelock.Timeout:
-                    print(f'{work_dir.name}: another process trains it')
-            if finished.exists():
-                result = json.loads(finished.read_text())
-                budget = result['steps'], result['batch']
-                if not args.table_only and budget != (args.steps, args.batch):
-                    sys.exit(
-                        f'{finished}: trained with steps={result["steps"]} batch={result["batch"]},'
-                        f' not {args.steps} and {args.batch}; choose another --out'
-                    )
-                results.append(result)
+            try:
+                with filelock.FileLock(work_dir / 'lock', timeout=0):
+                    if not (work_dir / 'result.json').exists():
+                        train_one(config, seed, work_dir, args)
+            except filelock.Timeout:
+                print(f'{work_dir.name}: another process trains it')
+    results = [json.loads(path.read_text()) for path in sorted(args.out.glob('*/result.json'))]
     if not results:
         sys.exit('no finished run to tabulate')
     print(table(results, args.metrics))

@@ -1,12 +1,11 @@
-"""What adapting a frozen network is worth: PCK of the torso for bicubic, adapted, and evidence.
+"""What the shipped weights are worth: PCK of the torso at 64x48, beside bicubic and the crop.
 
-    python benchmarks/adaptation.py --lspe data/lspe --handball data/handball
+    python benchmarks/adaptation.py thunder --pool work_dirs/pool --handball data/handball
 
-Every system sees the same samples of 64x48, drawn once by the stock pipeline: clean ones, made
-smaller by the bicubic kernel alone, and ones degraded by blur, noise and H.264. LSP-Extended's
-photographs become clips by a moving camera. The pose network behind all of them is the same
-MoveNet Lightning, which no training touched; the first row shows it the high-resolution crop.
-No flip test, as in a video. A joint is found within 0.2 or 0.1 of the torso.
+The people are those of the validation files of ``clip_pool.py``, and the handball sequence of
+``handball.py``; a clip is clean or degraded by blur, noise and H.264. MoveNet as published sees the
+high-resolution crop, then the clip's middle frame enlarged; the shipped models see the clip, and
+decode one frame's heatmaps, or those of five frames. In float32, without a flip test.
 """
 
 from __future__ import annotations
@@ -17,82 +16,74 @@ import pathlib
 import shlex
 import sys
 
-import numpy as np
+import harness  # noqa: F401  (before the package: it decides whose code runs)
 import torch
 from accuracy import load_parts
-from clip_pool import CONFIGS, DEGRADATION, DrawnSamples, build_dataset, middle_frames
-from handball import GROUPS, load_samples, pck, predict
+from clip_pool import CONFIGS, DEGRADATION, NUM_FRAMES, SAMPLE_TYPES, middle_frames
+from handball import load_samples, predict
 from harness import current_commit, write_result
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
+from torso_pck import GROUPS, LIMBS, THRESHOLDS, interval, pck
 
-THRESHOLDS = (0.2, 0.1)
-# LSP-Extended labels no nose and no ears. Its 12 limb joints are asked for on the synthetic videos
-# too, on handball all that the others share with COCO.
-LIMBS = tuple(name for name in GROUPS if name != 'head')
-# A smaller person of the synthetic videos has no high-resolution crop to be compared with.
-MIN_HEIGHT = 130
-NUM_FRAMES = 9  # of the clip that evidence fusion sees: five windows of five
-SYSTEMS = {
-    'MoveNet Lightning on the 256x192 crop': 'baselines/bicubic_movenet-lightning_64x48_coco.py',
-    'bicubic, MoveNet Lightning': 'baselines/bicubic_movenet-lightning_64x48_coco.py',
-    'adapted': 'adapt/movenet-lightning_64x48_coco.py',
-    'adapted, evidence of five frames': 'adapt/movenet-lightning_64x48_evidence.py',
-}
-CROP = next(iter(SYSTEMS))
-KINDS = {'clean': {}, 'degraded': DEGRADATION}
-WEIGHTS = 'projects/star_pose/weights/star_pose_movenet-lightning_64x48.pth'
+WINDOW = 5  # frames that a shipped model's front end sees at once
+KINDS = ('clean', 'degraded')
+WEIGHTS = CONFIGS.parent / 'projects' / 'star_pose' / 'weights'
 
 
-def draw(name: str, root: str, num: int, degradation: dict) -> list[dict]:
-    """Run the validation pipeline over people spread evenly over a set, with fixed random numbers.
-
-    Args:
-        name: ``'lspe'``, ``'synthetic'`` or ``'handball'``.
-        root: Where the set is.
-        num: Most people to take; of handball all.
-        degradation: Arguments of ``GenerateLRClip``.
-    """
-    if name == 'handball':
-        return load_samples(root, NUM_FRAMES, **degradation)
-    dataset = build_dataset(name, 'val', root, num_frames=NUM_FRAMES, **degradation)
-    order = list(range(len(dataset)))
-    if name == 'synthetic':
-        order = [index for index in order if height_of(dataset.get_data_info(index)) >= MIN_HEIGHT]
-    kept = np.linspace(0, len(order) - 1, min(num, len(order))).astype(int)
-    return list(DrawnSamples(dataset, [order[index] for index in kept], 0))
+def systems_of(network: str) -> dict[str, tuple[str, int, bool]]:
+    """Name to config, frames that it reads (0: the crop), and whether it is the shipped model."""
+    title = f'MoveNet {network.title()}'
+    return {
+        f'{title} on the 256x192 crop': (f'baselines/bicubic_movenet-{network}', 0, False),
+        f'bicubic, {title}': (f'baselines/bicubic_movenet-{network}', 1, False),
+        f'star_pose_movenet-{network}, one frame': (f'adapt/movenet-{network}', WINDOW, True),
+        f'star_pose_movenet-{network}': (f'adapt/movenet-{network}', NUM_FRAMES, True),
+    }
 
 
-def height_of(info: dict) -> float:
-    """The height of a person's box in pixels."""
-    _, top, _, bottom = info['bbox'][0]
-    return bottom - top
-
-
-def build(system: str, weights: pathlib.Path) -> torch.nn.Module:
-    """Build a system with what of the weights it has; they hold MoveNet's own."""
-    config = Config.fromfile(CONFIGS / SYSTEMS[system])
-    if system == CROP:
-        config.model.backbone.scale = config.model.head.scale = 1
-    model = MODELS.build(config.model).to(memory_format=torch.channels_last)
-    load_parts(model, weights)
+def build(config: str, num_frames: int, weights: pathlib.Path | None) -> torch.nn.Module:
+    """Build a system, with the weights, or with the network's own where there are none."""
+    form = 'evidence' if num_frames > WINDOW else 'coco'
+    model_config = Config.fromfile(CONFIGS / f'{config}_64x48_{form}.py').model
+    if num_frames == 0:
+        model_config.backbone.scale = model_config.head.scale = 1
+    model = MODELS.build(model_config)
+    if weights is None:
+        model.init_weights()
+    else:
+        load_parts(model, weights)
     model.test_cfg = {}
-    return model
+    return model.to(memory_format=torch.channels_last)
 
 
-def shown_to(system: str, samples: list[dict]) -> list[dict]:
-    """Show a system what it reads of the samples: the crop itself, five frames, or all nine."""
-    if system == CROP:
+def shown(samples: list[dict], num_frames: int) -> list[dict]:
+    """Show a system what it reads of the samples: the crop itself, or their middle frames."""
+    if num_frames == 0:
         return [middle_frames(sample, 1, scale=1) for sample in samples]
-    frames = NUM_FRAMES if 'evidence' in system else NUM_FRAMES // 2 + 1
-    return [middle_frames(sample, frames) for sample in samples]
+    return [middle_frames(sample, num_frames) for sample in samples]
 
 
 def measure(model: torch.nn.Module, samples: list[dict], groups: tuple[str, ...]) -> dict:
-    """PCK of a system's predictions at the thresholds, by name."""
+    """PCK of a system's predictions at the thresholds, and the interval of the first."""
     found = predict(model, samples)
-    return {f'pck@{threshold}': pck(found, threshold, groups)['all'] for threshold in THRESHOLDS}
+    scores = {f'pck@{threshold}': pck(found, threshold, groups)['all'] for threshold in THRESHOLDS}
+    return {**scores, 'interval': interval(found, THRESHOLDS[0], groups)}
+
+
+def read_samples(args: argparse.Namespace) -> dict[str, list[dict]]:
+    """Return the samples of every set and kind that is asked for, as ``'lspe clean'``."""
+    samples = {}
+    for name in ('lspe', 'synthetic') if args.pool else ():
+        for kind in KINDS:
+            with torch.serialization.safe_globals(SAMPLE_TYPES):
+                path = args.pool / f'val-{name}-{kind}.pth'
+                samples[f'{name} {kind}'] = torch.load(path, weights_only=True)
+    for kind, degradation in zip(KINDS, ({}, DEGRADATION), strict=True):
+        if args.handball:
+            samples[f'handball {kind}'] = load_samples(args.handball, NUM_FRAMES, **degradation)
+    return samples
 
 
 def main() -> None:
@@ -100,40 +91,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ('lspe', 'synthetic', 'handball'):
-        parser.add_argument(f'--{name}', help='folder of this set; left out if not given')
-    parser.add_argument('--num', type=int, default=200, help='people of each set (200)')
-    parser.add_argument('--weights', type=pathlib.Path, default=pathlib.Path(WEIGHTS))
-    parser.add_argument('--systems', nargs='+', choices=SYSTEMS, default=list(SYSTEMS))
-    parser.add_argument('--name', default='adaptation', help='of the file under results/')
+    parser.add_argument('network', choices=('lightning', 'thunder'))
+    parser.add_argument('--pool', type=pathlib.Path, help='folder of clip_pool.py')
+    parser.add_argument('--handball', help='folder of the handball sequence')
+    parser.add_argument('--weights', type=pathlib.Path, default=WEIGHTS, help='folder of them')
     args = parser.parse_args()
-    roots = {name: getattr(args, name) for name in ('lspe', 'synthetic', 'handball')}
-    roots = {name: root for name, root in roots.items() if root is not None}
-    if not roots:
-        parser.error('give at least one of --lspe, --synthetic and --handball')
     init_default_scope('mmpose')
-    models = {system: build(system, args.weights) for system in args.systems}
-    scores = {system: {} for system in models}
-    people = {}
-    for name, root in roots.items():
-        groups = tuple(GROUPS) if name == 'handball' else LIMBS
-        for kind, degradation in KINDS.items():
-            samples = draw(name, root, args.num, degradation)
-            people[name] = len(samples)
-            for system, model in models.items():
-                if system == CROP and kind != 'clean':
-                    continue  # what is degraded is the small clip
-                found = measure(model, shown_to(system, samples), groups)
-                scores[system][f'{name} {kind}'] = found
-                print(f'{name} {kind}', system, found, flush=True)
+    sets = read_samples(args)
+    if not sets:
+        parser.error('give at least one of --pool and --handball')
+    weights = args.weights / f'star_pose_movenet-{args.network}_64x48.pth'
+    scores = {}
+    for system, (config, num_frames, shipped) in systems_of(args.network).items():
+        model = build(config, num_frames, weights if shipped else None)
+        for name, samples in sets.items():
+            if num_frames == 0 and name.endswith('degraded'):
+                continue  # what is degraded is the small clip
+            groups = tuple(GROUPS) if name.startswith('handball') else LIMBS
+            found = measure(model, shown(samples, num_frames), groups)
+            scores.setdefault(system, {})[name] = found
+            print(system, name, found, flush=True)
     result = {
         'commit': current_commit(),
-        'weights': str(args.weights),
-        'sha256': hashlib.sha256(args.weights.read_bytes()).hexdigest(),
-        'people': people,
+        'sha256': hashlib.sha256(weights.read_bytes()).hexdigest(),
+        'people': {name: len(samples) for name, samples in sets.items()},
         'pck_torso': scores,
     }
-    print(write_result(args.name, result, shlex.join(['python', *sys.argv])))
+    command = shlex.join(['python', *sys.argv])
+    print(write_result(f'adaptation_{args.network}', result, command))
 
 
 if __name__ == '__main__':

@@ -3,12 +3,12 @@
     python benchmarks/clip_pool.py --synthetic data/synthetic --lspe data/lspe --out work_dirs/pool
 
 Reading five frames, warping and degrading them costs a small machine about as much as a step of the
-baseline does. Every system of a comparison should see the same samples anyway: they are drawn and
-augmented here once, half from synthetic videos, half from LSP-Extended's photographs made clips,
-and written to ``train.pth``. For each of the two there are two validation files, of the same
-persons: ``clean``, made smaller by the bicubic kernel alone, and ``degraded`` as the training
-samples are: by blur, noise and H.264, or with ``--degradation noise`` by strong noise. A sample
-depends on the seed and its number alone.
+training does. Every system of a comparison should see the same samples anyway: they are drawn and
+augmented here once, as ``configs/adapt/movenet-lightning_64x48_coco.py`` says, from synthetic
+videos and from LSP-Extended's photographs made clips, and written to ``train.pth``. For each of the
+two there are two validation files, of the same persons: ``clean``, made smaller by the bicubic
+kernel alone, and ``degraded`` by blur, noise and H.264. A sample depends on the seed and its number
+alone.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ DEGRADATION = dict(
         dict(type='ClipH264', crf=(20, 36), prob=0.5),
     ],
 )
-# As at night: no single frame shows much.
-NOISE = dict(after=[dict(type='ClipNoise', sigma=(15.0, 40.0))])
-DEGRADATIONS = {'common': DEGRADATION, 'noise': NOISE}
+TRAINING = 'adapt/movenet-lightning_64x48_coco.py'  # whose augmentations and degradations
+NUM_FRAMES = 9  # of a validation clip: five windows of five, each of which gives evidence
+# A smaller person of the synthetic videos has no high-resolution crop to be compared with.
+MIN_HEIGHT = 130
 # All that a pool file may hold beside tensors, arrays and plain values.
 SAMPLE_TYPES = [InstanceData, PixelData, PoseDataSample]
 
@@ -136,42 +137,51 @@ class DrawnSamples(Dataset):
         return self.dataset[self.order[index]]
 
 
-def build_dataset(
-    name: str,
-    split: str,
-    root: str,
-    frame_borders: float = 0.0,
-    num_frames: int | None = None,
-    **degradation,
-) -> Dataset:
-    """Build one of the sets; photographs get a moving camera, in validation too."""
-    config = Config.fromfile(CONFIGS / SETS[name])
-    definition = config[f'{split}_dataloader'].dataset
+def build_dataset(name: str, split: str, root: str, **degradation) -> Dataset:
+    """Build one of the sets.
+
+    Args:
+        name: ``'synthetic'`` or ``'lspe'``; its photographs get a moving camera.
+        split: ``'train'``, augmented and degraded as a training is, or ``'val'``.
+        root: Where the set is.
+        **degradation: Arguments of ``GenerateLRClip`` for ``'val'``.
+    """
+    definition = Config.fromfile(CONFIGS / SETS[name])[f'{split}_dataloader'].dataset
     definition.data_root = f'{root}/'
-    for position, step in enumerate(definition.pipeline):
-        if step['type'] == 'LoadClip' and name == 'lspe' and split == 'val':
-            definition.pipeline.insert(position + 1, dict(type='PseudoClip'))
-        if step['type'] == 'ClipAffine' and frame_borders > 0:
-            border = dict(type='RandomFrameBorder', prob=frame_borders)
-            definition.pipeline.insert(position + 1, border)
-        if step['type'] == 'SampleClipFrames' and num_frames is not None:
-            step.num_frames = num_frames
-        if step['type'] == 'GenerateLRClip':
-            step.update(degradation, seed=0 if split == 'val' else None)
+    pipeline = Config.fromfile(CONFIGS / TRAINING)[f'{split}_pipeline']
+    pipeline = [step for step in pipeline if step['type'] != 'PseudoClip']
+    for position, step in enumerate(pipeline):
+        if step['type'] == 'LoadClip' and name == 'lspe':
+            pipeline.insert(position + 1, dict(type='PseudoClip'))
+        if step['type'] == 'SampleClipFrames' and split == 'val':
+            step.num_frames = NUM_FRAMES
+        if step['type'] == 'GenerateLRClip' and split == 'val':
+            step.update(degradation, seed=0)
+    definition.pipeline = pipeline
     return DATASETS.build(definition)
 
 
-def draw(dataset: Dataset, num: int, seed: int, workers: int, title: str) -> list[dict]:
+def people_of(name: str, dataset: Dataset) -> np.ndarray:
+    """Return the indices of the samples to use; of the synthetic people the large ones."""
+    indices = range(len(dataset))
+    if name == 'lspe':
+        return np.array(indices)
+    boxes = np.stack([dataset.get_data_info(index)['bbox'][0] for index in indices])  # x1 y1 x2 y2
+    return np.flatnonzero(boxes[:, 3] - boxes[:, 1] >= MIN_HEIGHT)
+
+
+def draw(name: str, dataset: Dataset, num: int, seed: int, workers: int) -> list[dict]:
     """Run the pipeline over ``num`` persons: shuffled, anew in each pass; or spread evenly."""
+    people = people_of(name, dataset)
     if dataset.test_mode:
-        order = np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int).tolist()
+        order = people[np.linspace(0, len(people) - 1, min(num, len(people))).astype(int)]
     else:
         rng = np.random.default_rng(seed)
-        passes = -(-num // len(dataset))
-        order = np.concatenate([rng.permutation(len(dataset)) for _ in range(passes)])[:num]
-        order = order.tolist()
-    loader = DataLoader(DrawnSamples(dataset, order, seed), batch_size=None, num_workers=workers)
-    return [_owned(sample) for sample in track(loader, description=title)]
+        passes = -(-num // len(people))
+        order = np.concatenate([rng.permutation(people) for _ in range(passes)])[:num]
+    drawn = DrawnSamples(dataset, order.tolist(), seed)
+    loader = DataLoader(drawn, batch_size=None, num_workers=workers)
+    return [_owned(sample) for sample in track(loader, description=name)]
 
 
 def _owned(sample: dict) -> dict:
@@ -187,18 +197,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--synthetic', required=True, help="videos in PoseTrack18's form")
     parser.add_argument('--lspe', required=True, help='LSP-Extended in COCO form')
     parser.add_argument('--out', type=pathlib.Path, required=True)
-    parser.add_argument('--train', type=int, default=10000, help='training samples of both')
-    parser.add_argument('--val', type=int, default=400, help='validation persons of each')
-    parser.add_argument(
-        '--degradation', choices=DEGRADATIONS, default='common', help='of training and `degraded`'
-    )
-    parser.add_argument(
-        '--frame-borders',
-        type=float,
-        default=0.0,
-        metavar='PROB',
-        help='of training samples: probability of each side that the frame ends beside the person',
-    )
+    parser.add_argument('--train', type=int, default=20000, help='training samples of both')
+    parser.add_argument('--val', type=int, default=300, help='validation persons of each')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, default=2)
     return parser.parse_args()
@@ -210,15 +210,15 @@ def main() -> None:
     torch.multiprocessing.set_sharing_strategy('file_system')
     init_default_scope('mmpose')
     args.out.mkdir(parents=True, exist_ok=True)
-    train, degraded = [], DEGRADATIONS[args.degradation]
+    train = []
     for name in SETS:
         root = getattr(args, name)
-        for kind, degradation in (('clean', {}), ('degraded', degraded)):
+        for kind, degradation in (('clean', {}), ('degraded', DEGRADATION)):
             dataset = build_dataset(name, 'val', root, **degradation)
-            samples = draw(dataset, args.val, args.seed, args.workers, f'{name}, {kind}')
+            samples = draw(name, dataset, args.val, args.seed, args.workers)
             torch.save(samples, args.out / f'val-{name}-{kind}.pth')
-        dataset = build_dataset(name, 'train', root, args.frame_borders, **degraded)
-        train += draw(dataset, args.train // len(SETS), args.seed, args.workers, f'{name}, train')
+        dataset = build_dataset(name, 'train', root)
+        train += draw(name, dataset, args.train // len(SETS), args.seed, args.workers)
     torch.save(train, args.out / 'train.pth')
 
 

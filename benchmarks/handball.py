@@ -3,9 +3,7 @@
     python benchmarks/handball.py CONFIG CHECKPOINT --data data/handball
 
 The sequence is labelled with COCO's joints; those that PoseTrack shares are measured: nose, ears,
-shoulders, elbows, wrists, hips, knees, ankles. A joint is found within 0.2 of the torso, the
-distance from the left shoulder to the right hip (Yang and Ramanan, PAMI 2013, "percentage of
-correct keypoints"). The boxes are those of the labels.
+shoulders, elbows, wrists, hips, knees, ankles. The boxes are those of the labels.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ import hashlib
 import pathlib
 import shlex
 import sys
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -28,20 +25,11 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
+from torso_pck import pck
 
 from star_pose.visualization import ClipVisualizer
 
 LABELS = 'handball_coco.json'
-LEFT_SHOULDER, RIGHT_HIP = 5, 12
-GROUPS = {
-    'head': (0, 3, 4),
-    'shoulders': (5, 6),
-    'elbows': (7, 8),
-    'wrists': (9, 10),
-    'hips': (11, 12),
-    'knees': (13, 14),
-    'ankles': (15, 16),
-}
 
 
 def load_samples(data: str, num_frames: int = 5, **degradation) -> list[dict]:
@@ -73,28 +61,6 @@ def predict(model: torch.nn.Module, samples: list[dict], batch: int = 16) -> lis
         for start in range(0, len(samples), batch):
             found += model.test_step(pseudo_collate(samples[start : start + batch]))
     return found
-
-
-def pck(
-    samples: list, threshold: float = 0.2, groups: Sequence[str] = tuple(GROUPS)
-) -> dict[str, float]:
-    """Return the share of joints found, in per cent, all together and by group.
-
-    People whose left shoulder or right hip is not labelled have no torso and do not count.
-    """
-    hits = {name: [] for name in groups}
-    for sample in samples:
-        truth = sample.gt_instances.keypoints[0]
-        labelled = sample.gt_instances.keypoints_visible[0] > 0
-        torso = np.linalg.norm(truth[LEFT_SHOULDER] - truth[RIGHT_HIP])
-        if not (labelled[LEFT_SHOULDER] and labelled[RIGHT_HIP]) or torso == 0:
-            continue
-        distance = np.linalg.norm(sample.pred_instances.keypoints[0] - truth, axis=-1)
-        for name in groups:
-            hits[name] += [distance[j] <= threshold * torso for j in GROUPS[name] if labelled[j]]
-    everything = [hit for values in hits.values() for hit in values]
-    scores = {'all': everything, **hits}
-    return {name: round(100 * float(np.mean(values)), 1) for name, values in scores.items()}
 
 
 def draw(
@@ -139,6 +105,7 @@ def main() -> None:
     result = {
         'commit': current_commit(),
         'config': args.config,
+        'weights': args.checkpoint.stem,
         'sha256': hashlib.sha256(args.checkpoint.read_bytes()).hexdigest(),
         'frames': len(samples),
         'pck_torso_0.2': scores,

@@ -28,7 +28,6 @@ ADAPTATION_IS = (
     'Milliseconds are of one core, torch in float32, without finding the people. Data and limits '
     'are in the [card](projects/star_pose/weights/README.md). What adaptation is worth:'
 )
-FIGURE = ROOT / 'docs' / 'images' / 'accuracy_latency.png'
 
 
 def read(name: str) -> dict | None:
@@ -169,10 +168,6 @@ def video_speed() -> str:
     )
 
 
-def _score(found: dict[str, float]) -> str:
-    return f'{found["AP"]:.1f} / {found["pckh@0.5"]:.1f}'
-
-
 def _mean(values: list[float]) -> str:
     """A mean, and with several seeds their standard deviation."""
     mean = f'{statistics.mean(values):.1f}'
@@ -187,33 +182,41 @@ def _by_system(result: dict) -> dict[str, list[dict]]:
     return systems
 
 
-SETS = ('lspe-clean', 'lspe-degraded', 'synthetic-clean', 'synthetic-degraded')
+SETS = {'lspe': 'LSP-Extended', 'synthetic': 'synthetic', 'handball': 'handball'}
+KINDS = ('clean', 'degraded')
 
 
 def accuracy(name: str = 'accuracy') -> str:
-    """Every system of the accuracy benchmark: AP and PCKh@0.5 on each set."""
+    """Every system of the accuracy benchmark: PCK of the torso, by one frame and by five."""
     result = read(name)
     if result is None:
         return MISSING
+    columns = [(part, kind) for part in ('lspe', 'synthetic') for kind in KINDS]
     rows = []
     for system, runs in _by_system(result).items():
-        cells = [
-            ' / '.join(
-                _mean([run['metrics'][name][metric] for run in runs])
-                for metric in ('AP', 'pckh@0.5')
-            )
-            for name in SETS
-        ]
-        budget = f'{runs[0]["steps"]} x {runs[0]["batch"]}'
-        started = ', '.join(runs[0]['started_from']) or '-'
-        rows.append([system, len(runs), budget, *setting_of(runs), started, *cells])
-    head = ['system', 'seeds', 'steps x clips', 'learning rate', 'commit', 'started from']
-    head += [f'{name}: AP / PCKh@0.5' for name in SETS]
-    ours = (
-        'Rows named as in `configs/ablations` are ours, each with one thing changed; '
-        '`handoff_feature` is the recipe itself. '
+        cells = []
+        for part, kind in columns:
+            for evidence in ('', '-evidence'):
+                found = [run['metrics'].get(f'{part}-{kind}{evidence}') for run in runs]
+                cells.append(_pck_cell(found))
+        own = runs[0]['parameters']['front_end']
+        budget = f'{runs[0]["steps"]} x {runs[0]["batch"]}' if runs[0]['steps'] else '-'
+        rows.append([system, len(runs), budget, f'{own / 1e3:.0f} k', *cells])
+    head = ['system', 'seeds', 'steps x clips', 'parameters before the network']
+    for part, kind in columns:
+        head += [f'{SETS[part]} {kind}', 'of five frames']
+    note = (
+        'PCK@0.2 / PCK@0.1 of the torso, limbs, no flip test: by the heatmaps of one '
+        'frame, and by the evidence of five. '
     )
-    return '\n\n'.join((markdown(head, rows), ours + laid_out_by(result), trained_by(result)))
+    return '\n\n'.join((markdown(head, rows), note + laid_out_by(result), trained_by(result)))
+
+
+def _pck_cell(found: list[dict | None]) -> str:
+    """PCK at both thresholds, the mean over the seeds."""
+    if None in found:
+        return '-'
+    return ' / '.join(_mean([one[f'pck@{threshold}'] for one in found]) for threshold in (0.2, 0.1))
 
 
 def setting_of(runs: list[dict]) -> tuple[str, str]:
@@ -229,69 +232,38 @@ def laid_out_by(result: dict) -> str:
 
 
 def trained_by(result: dict) -> str:
-    """The command of every run, as it was recorded with the run's numbers."""
-    recorded = [f'`{run["command"]}`' for run in result['runs'] if 'command' in run]
-    missing = len(result['runs']) - len(recorded)
-    note = (
-        f'{missing} of {len(result["runs"])} runs were made before a run recorded its command, '
-        'learning rate and commit.'
-    )
-    return '\n'.join([*(['Trained by:', ''] if recorded else []),
-                      *(f'- {command}' for command in recorded),
-                      *([note] if missing else [])])  # fmt: skip
-
-
-JOINTS = ('Head', 'Shou', 'Elb', 'Wri', 'Hip', 'Knee', 'Ankl')
-
-
-def accuracy_by_joint(set_name: str) -> str:
-    """PCKh@0.5 and @0.2 of every joint group on one of the sets, the mean over the seeds."""
-    result = read('accuracy')
-    if result is None:
-        return MISSING
-    rows = []
-    for system, runs in _by_system(result).items():
-        found = [run['metrics'][set_name] for run in runs]
-        cells = [
-            ' / '.join(
-                f'{statistics.mean(one[f"{joint} pckh@{threshold}"] for one in found):.1f}'
-                for threshold in (0.5, 0.2)
-            )
-            for joint in JOINTS
-        ]
-        rows.append([system, *cells])
-    return markdown(['system', *JOINTS], rows)
-
-
-SETS_OF_ADAPTATION = {'lspe': 'LSP-Extended', 'synthetic': 'synthetic', 'handball': 'handball'}
+    """The command, learning rate and commit of every run, as recorded with the run's numbers."""
+    lines = []
+    for run in result['runs']:
+        rate, commit = setting_of([run])
+        lines.append(
+            f'- {run["system"]}, seed {run["seed"]}, learning rate {rate}, commit {commit}: '
+            f'`{run["command"]}`'
+        )
+    return '\n'.join(['Trained by:', '', *lines])
 
 
 def adaptation() -> str:
-    """PCK of the torso before a frozen network: bicubic, adapted, with evidence of other frames."""
-    result = read('adaptation')
-    if result is None:
+    """PCK of the torso of what is shipped, beside bicubic and the high-resolution crop."""
+    results = [read(f'adaptation_{network}') for network in ('lightning', 'thunder')]
+    results = [result for result in results if result is not None]
+    if not results:
         return MISSING
-    columns = [f'{name} {kind}' for name in SETS_OF_ADAPTATION for kind in KINDS]
+    columns = [f'{name} {kind}' for name in SETS for kind in KINDS]
     rows = [
-        [system, *(_pck_cell(found.get(column)) for column in columns)]
+        [system, *(_pck_cell([found.get(column)]) for column in columns)]
+        for result in results
         for system, found in result['pck_torso'].items()
     ]
-    head = ['64x48, MoveNet Lightning, frozen']
-    head += [f'{title} {kind}' for title in SETS_OF_ADAPTATION.values() for kind in KINDS]
+    head = ['64x48', *(f'{title} {kind}' for title in SETS.values() for kind in KINDS)]
     people = ', '.join(
-        f'{count} of {SETS_OF_ADAPTATION[name]}' for name, count in result['people'].items()
+        f'{results[0]["people"][f"{name} clean"]} of {title}' for name, title in SETS.items()
     )
+    made = ' '.join(f'Commit {result["commit"]}. {made_by(result)}' for result in results)
     return (
-        f'{markdown(head, rows)}\n\nPCK@0.2 / PCK@0.1 of the torso. People: {people}. '
-        f'Commit {result["commit"]}. {made_by(result)}'
+        f'{markdown(head, rows)}\n\nPCK@0.2 / PCK@0.1 of the torso, without a flip test. People: '
+        f'{people}. {made}'
     )
-
-
-def _pck_cell(found: dict[str, float] | None) -> str:
-    return '-' if found is None else f'{found["pck@0.2"]:.1f} / {found["pck@0.1"]:.1f}'
-
-
-KINDS = ('clean', 'degraded')
 
 
 def zoo() -> str:
@@ -308,15 +280,15 @@ def zoo() -> str:
 
 def _worth(model: dict) -> str:
     """PCK of a shipped model, from the file that measured its weights or its bare network."""
-    network = next(name for name in ('Lightning', 'Thunder') if name.lower() in model['Alias'])
-    adapted = model['Alias'].startswith('star_pose')
-    system = 'adapted, evidence of five frames' if adapted else f'bicubic, MoveNet {network}'
-    for path in sorted(RESULTS.glob('adaptation*.json')):
-        result = json.loads(path.read_text())
-        found = result['pck_torso'].get(system)
-        if found and (not adapted or result['weights'] == model['Weights']):
-            return ' / '.join(f'{found[f"handball {kind}"]["pck@0.2"]:.1f}' for kind in KINDS)
-    return '-'
+    network = 'thunder' if 'thunder' in model['Alias'] else 'lightning'
+    result = read(f'adaptation_{network}')
+    bare = f'bicubic, MoveNet {network.title()}'
+    found = (result or {'pck_torso': {}})['pck_torso'].get(
+        model['Alias'] if model['Alias'].startswith('star_pose') else bare
+    )
+    if found is None:
+        return '-'
+    return ' / '.join(f'{found[f"handball {kind}"]["pck@0.2"]:.1f}' for kind in KINDS)
 
 
 def _time(model: dict) -> str:
@@ -335,35 +307,19 @@ def front_page() -> str:
 
 
 def handball() -> str:
-    """The shipped weights on a real sequence."""
-    result = read('handball')
-    if result is None:
-        return MISSING
-    scores = result['pck_torso_0.2']
-    groups = list(next(iter(scores.values())))
-    rows = [[kind, *found.values()] for kind, found in scores.items()]
-    table = markdown(['clip', *groups], rows)
-    return (
-        f'{table}\n\n{result["frames"]} frames, with the flip test. Commit {result["commit"]}. '
-        f'{made_by(result)}'
-    )
-
-
-def handball_of_systems() -> str:
-    """Systems of the accuracy table on the same sequence, after the same training."""
+    """The shipped weights on a real sequence, by groups of joints."""
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob('handball_*.json'))]
     if not results:
         return MISSING
-    scores = {}
-    for result in results:
-        system = pathlib.Path(result['config']).stem
-        scores.setdefault(system, []).append(result['pck_torso_0.2'])
+    groups = list(results[0]['pck_torso_0.2']['clean'])
     rows = [
-        [system, len(runs), *(_mean([run[kind]['all'] for run in runs]) for kind in KINDS)]
-        for system, runs in scores.items()
+        [f'`{result["weights"]}`', kind, *found.values()]
+        for result in results
+        for kind, found in result['pck_torso_0.2'].items()
     ]
-    rows.sort(key=lambda row: float(row[2].split()[0]))
-    return markdown(['system', 'seeds', *KINDS], rows) + '\n\n' + made_by(results[0])
+    table = markdown(['weights', 'clip', *groups], rows)
+    made = '\n'.join(f'- Commit {result["commit"]}. {made_by(result)}' for result in results)
+    return f'{table}\n\n{results[0]["frames"]} frames, with the flip test.\n\n{made}'
 
 
 def card() -> str:
@@ -374,46 +330,6 @@ def card() -> str:
         handball(),
     )
     return '\n\n'.join(parts)
-
-
-def accuracy_against_latency() -> list[tuple[str, float, float]]:
-    """System, milliseconds a clip and AP (degraded sets, mean) of all that have both numbers."""
-    scores, times = read('accuracy'), read('speed_tiny')
-    if scores is None or times is None:
-        return []
-    median = {row['system']: row['median_ms'] for row in times['rows'] if row['dtype'] == 'float32'}
-    degraded = [name for name in SETS if 'degraded' in name]
-    return [
-        (
-            system,
-            median[system],
-            statistics.mean(run['metrics'][name]['AP'] for run in runs for name in degraded),
-        )
-        for system, runs in _by_system(scores).items()
-        if system in median
-    ]
-
-
-def draw(points: list[tuple[str, float, float]], path: pathlib.Path) -> None:
-    """Draw accuracy against latency."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(7, 4), layout='constrained')
-    for name, milliseconds, score in points:
-        ours = name.startswith(('handoff', 'kernel', 'frames', 'loss'))
-        axis.plot(milliseconds, score, marker='o' if ours else 's', color='C0' if ours else 'C1')
-        label = name.removesuffix('_64x48_posetrack')
-        axis.annotate(label, (milliseconds, score), (4, 4), textcoords='offset points', fontsize=8)
-    axis.set(xlabel='ms a clip (fp32, batch 1)', ylabel='AP, mean of the degraded sets')
-    # From 0: what looks like a gap shall be one.
-    axis.set_ylim(0, 1.3 * max(score for _, _, score in points))
-    axis.margins(x=0.25)
-    axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def render() -> str:
@@ -430,20 +346,12 @@ def render() -> str:
         'Runtimes': backends(),
         'Videos, end to end': video_speed(),
         'Cost of the parts': cost(),
-        'Accuracy at 64x48, tiny models, all parts from random weights': accuracy(),
-        'The same by joint group on synthetic-degraded, PCKh@0.5 / PCKh@0.2': accuracy_by_joint(
-            'synthetic-degraded'
-        ),
-        'Systems of the accuracy table on the real sequence, all joints': handball_of_systems(),
+        'Adapted side by side, on one pool of samples': accuracy(),
         'PoseTrack18 val': (
             f'{MISSING} PoseTrack cannot be redistributed; with your own copy: '
             '`python tools/train.py configs/star_pose_64x48_posetrack.py`.'
         ),
     }
-    if accuracy_against_latency():
-        parts['Accuracy against latency'] = (
-            '![AP against milliseconds](images/accuracy_latency.png)'
-        )
     return '\n\n'.join(f'**{title}.**\n\n{content}' for title, content in parts.items())
 
 
@@ -452,9 +360,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--check', action='store_true', help='write nothing')
     args = parser.parse_args()
-    points = accuracy_against_latency()
-    if points and not args.check:
-        draw(points, FIGURE)
     pages = ((ROOT / 'docs' / 'results.md', render()), (CARD, card()), (README, front_page()))
     for path, content in pages:
         update(path, content, args.check)

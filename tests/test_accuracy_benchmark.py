@@ -9,7 +9,7 @@ from mmengine.registry import LOOPS, PARAM_SCHEDULERS
 from pose_batches import HEATMAP, SIMCC, batch
 from tiny_runs import REPO, load_benchmark
 
-CONFIG = REPO / 'configs' / 'star_pose_tiny_64x48_posetrack.py'
+CONFIG = REPO / 'configs' / 'adapt' / 'movenet-lightning_64x48_coco.py'
 
 
 @pytest.fixture(scope='module')
@@ -28,13 +28,7 @@ def test_every_budget_gives_a_loop_and_schedules_that_can_be_built(accuracy, tmp
         path='pool/train.pth',
         num_frames=5,
         scale=4,
-        encoder=dict(
-            type='MSRAHeatmap',
-            input_size=(192, 256),
-            heatmap_size=(48, 64),
-            sigma=2,
-            unbiased=True,
-        ),
+        encoder=None,
     )
     assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
     loader = torch.utils.data.DataLoader([0])
@@ -82,11 +76,12 @@ def test_a_run_records_the_command_that_trains_it_alone(accuracy):
     args = argparse.Namespace(
         pool=pathlib.Path('a pool'), steps=9, batch=4, val_every=3, curve_share=2,
         load_from=[pathlib.Path('w.pth')], cfg_options={'optim_wrapper.optimizer.lr': 0.0015},
+        label='as fast', evidence=True,
     )  # fmt: skip
     command = accuracy.own_command(pathlib.Path('configs/x.py'), 2, args)
     assert command == (
         "python benchmarks/accuracy.py configs/x.py --seeds 2 --pool 'a pool' --steps 9 --batch 4 "
-        '--val-every 3 --curve-share 2 --load-from w.pth '
+        "--val-every 3 --curve-share 2 --load-from w.pth --evidence --label 'as fast' "
         '--cfg-options optim_wrapper.optimizer.lr=0.0015'
     )
 

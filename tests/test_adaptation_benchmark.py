@@ -47,30 +47,42 @@ def test_who_has_no_labelled_torso_does_not_count(adaptation, joint):
     assert adaptation.pck([person(0), person(99, unseen=(joint,))], 0.2)['all'] == 100
 
 
+def test_the_interval_is_one_over_people_not_over_joints(adaptation):
+    assert adaptation.interval([person(0)] * 4) == (100, 100)
+    # Half of 100 people are found: the deviation of the mean is 5 of 100, however many joints.
+    low, high = adaptation.interval([person(0), person(99)] * 50)
+    assert low == pytest.approx(50 - 1.96 * 5, abs=1.5)
+    assert high == pytest.approx(50 + 1.96 * 5, abs=1.5)
+
+
 def test_systems_see_the_middle_frames_or_the_crop(adaptation):
     clip = torch.arange(9)[:, None, None, None].expand(9, 3, 64, 48).byte()
     labels = PoseDataSample(metainfo=dict(target_idx=4, frame_paths=tuple(map(str, range(9)))))
     labels.gt_sr = PixelData(img=torch.full((3, 256, 192), 7, dtype=torch.uint8))
     samples = [{'inputs': clip, 'data_samples': labels}]
-    frames = {
-        system: adaptation.shown_to(system, samples)[0]['inputs'] for system in adaptation.SYSTEMS
-    }
-    crop, bicubic, adapted, evidence = frames.values()
+    numbers = [num_frames for _, num_frames, _ in adaptation.systems_of('lightning').values()]
+    crop, bicubic, adapted, evidence = (
+        adaptation.shown(samples, num_frames)[0]['inputs'] for num_frames in numbers
+    )
     assert crop.shape == (1, 3, 256, 192)
     assert crop.unique().tolist() == [7]
-    assert bicubic[:, 0, 0, 0].tolist() == adapted[:, 0, 0, 0].tolist() == [2, 3, 4, 5, 6]
+    assert bicubic[:, 0, 0, 0].tolist() == [4]
+    assert adapted[:, 0, 0, 0].tolist() == [2, 3, 4, 5, 6]
     assert evidence[:, 0, 0, 0].tolist() == list(range(9))
-    shown = adaptation.shown_to('adapted', samples)[0]['data_samples']
-    assert shown.target_idx == 2
-    assert shown.frame_paths == ('2', '3', '4', '5', '6')
+    labels_shown = adaptation.shown(samples, 5)[0]['data_samples']
+    assert labels_shown.target_idx == 2
+    assert labels_shown.frame_paths == ('2', '3', '4', '5', '6')
     assert labels.target_idx == 4
 
 
-def test_all_systems_read_the_same_pose_network(adaptation):
-    weights = adaptation.CONFIGS.parent / adaptation.WEIGHTS
-    own = torch.load(weights, weights_only=True)['state_dict']
-    name = next(name for name in own if name.startswith('head.pose_net.head'))
-    for system in adaptation.SYSTEMS:
+def test_bicubic_reads_the_untouched_network_and_the_adapted_its_own(adaptation):
+    weights = adaptation.WEIGHTS / 'star_pose_movenet-lightning_64x48.pth'
+    published = torch.load(adaptation.WEIGHTS / 'movenet-lightning.pth', weights_only=True)
+    adapted = torch.load(weights, weights_only=True)['state_dict']
+    name = 'head.final_layer.weight'
+    for config, num_frames, shipped in adaptation.systems_of('lightning').values():
         with DefaultScope.overwrite_default_scope('mmpose'):
-            model = adaptation.build(system, weights)
-        assert model.state_dict()[name].equal(own[name].float()), system
+            model = adaptation.build(config, num_frames, weights if shipped else None)
+        found = model.state_dict()[f'head.pose_net.{name}']
+        wanted = adapted[f'head.pose_net.{name}'] if shipped else published['state_dict'][name]
+        assert found.equal(wanted.float()), config

@@ -22,35 +22,36 @@ def test_a_changed_number_is_noticed(tmp_path):
     }
     run = {
         'system': 'bicubic',
+        'seed': 0,
+        'command': 'python a.py x',
         'steps': 5,
         'batch': 4,
-        'started_from': [],
-        'metrics': {name: {'AP': 1.0, 'pckh@0.5': 2.0} for name in script['SETS']},
+        'parameters': {'all': 2e6, 'front_end': 1e3},
+        'metrics': {
+            f'{part}-{kind}': {'pck@0.2': 1.0, 'pck@0.1': 2.0}
+            for part in ('lspe', 'synthetic')
+            for kind in script['KINDS']
+        },
     }
-    render, points = script['accuracy'], script['accuracy_against_latency']
+    render = script['accuracy']
     render.__globals__['RESULTS'] = tmp_path
+
+    def table(*runs):
+        (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': runs}))
+        return render()
+
     assert render() == 'Not measured yet.'
-    assert points() == []
-    (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run]}))
-    assert '| bicubic | 1 | 5 x 4 | - | - | - | 1.0 / 2.0 |' in render()
-    run['metrics']['lspe-clean']['AP'] = 3.0
-    (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run]}))
-    assert '| bicubic | 1 | 5 x 4 | - | - | - | 3.0 / 2.0 | 1.0 / 2.0 |' in render()
+    assert '| bicubic | 1 | 5 x 4 | 1 k | 1.0 / 2.0 | - | 1.0 / 2.0 |' in table(run)
+    run['metrics']['lspe-clean']['pck@0.2'] = 3.0
+    assert '| bicubic | 1 | 5 x 4 | 1 k | 3.0 / 2.0 | - | 1.0 / 2.0 |' in table(run)
+    run['metrics']['lspe-clean-evidence'] = {'pck@0.2': 7.0, 'pck@0.1': 6.0}
+    assert '| 5 x 4 | 1 k | 3.0 / 2.0 | 7.0 / 6.0 | 1.0 / 2.0 |' in table(run)
     again = copy.deepcopy(run)
-    again['metrics']['lspe-clean']['AP'] = 5.0
-    (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run, again]}))
-    assert '| bicubic | 2 | 5 x 4 | - | - | - | 4.0 ± 1.4 / 2.0 ± 0.0 | 1.0 ± 0.0 /' in render()
-    assert '2 of 2 runs were made before' in render()
-    run.update(command='python a.py x', learning_rate=0.002, commits=['abc'])
-    (tmp_path / 'accuracy.json').write_text(json.dumps({**made, 'runs': [run, again]}))
-    assert '| 5 x 4 | 0.002 | abc | - |' in render()
-    assert 'Trained by:\n\n- `python a.py x`\n1 of 2 runs' in render()
-    times = [
-        {'system': 'bicubic', 'dtype': dtype, 'median_ms': value}
-        for dtype, value in (('float32', 7.0), ('bfloat16', 4.0))
-    ]
-    (tmp_path / 'speed_tiny.json').write_text(json.dumps({**made, 'rows': times}))
-    assert points() == [('bicubic', 7.0, 1.0)]
+    again['metrics']['lspe-clean']['pck@0.2'] = 5.0
+    assert '| bicubic | 2 | 5 x 4 | 1 k | 4.0 ± 1.4 / 2.0 ± 0.0 | 7.0 ±' in table(run, again)
+    assert '- bicubic, seed 0, learning rate -, commit -: `python a.py x`' in table(run)
+    run.update(learning_rate=0.002, commits=['abc'])
+    assert '- bicubic, seed 0, learning rate 0.002, commit abc: `python a.py x`' in table(run)
 
 
 def test_times_of_several_pose_networks_stand_side_by_side(tmp_path):
