@@ -82,7 +82,7 @@ class CloseUps:
         """The clip that the model gets of a person: pixels (1, T, 3, h, w)."""
         model = self.model
         offsets = range(-model.target_index, model.num_frames - model.target_index)
-        places = [min(max(at + n * model.stride, 0), len(frames) - 1) for n in offsets]
+        places = [min(max(at + n, 0), len(frames) - 1) for n in offsets]
         return model.cut([frames[n].image for n in places], frames[at].boxes[row : row + 1])
 
     def _target(self, crops: Crops) -> np.ndarray:
