@@ -1,7 +1,7 @@
 """Make the pictures of README and guides from shipped weights and rendered footage.
 
     python benchmarks/pictures.py
-    python benchmarks/pictures.py --model star_pose_movenet-thunder
+    python benchmarks/pictures.py --model star_pose_movenet-lightning
 
 writes ``star_pose.webp`` (moving), ``video.jpg``, ``adapt.jpg`` and ``fusion.jpg`` to
 ``docs/images``.
@@ -26,7 +26,7 @@ LARGEST = 3_000_000  # bytes that a README may ask its reader to load
 def main() -> None:
     """Render the clip, find its poses, draw them."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--model', default='star_pose_movenet-lightning', help='a shipped model')
+    parser.add_argument('--model', default='star_pose_movenet-thunder', help='a shipped model')
     parser.add_argument('--out', default=IMAGES, type=pathlib.Path, help='folder to write')
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
