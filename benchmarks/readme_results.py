@@ -349,6 +349,9 @@ def render() -> str:
         'Videos, end to end': video_speed(),
         'Cost of the parts': cost(),
         'Adapted side by side, on one pool of samples': accuracy(),
+        'What the parts of the front end are worth before the frozen Lightning': accuracy(
+            'ablations'
+        ),
         'PoseTrack18 val': (
             f'{MISSING} PoseTrack cannot be redistributed; with your own copy: '
             '`python tools/train.py configs/star_pose_64x48_posetrack.py`.'
