@@ -210,6 +210,9 @@ def _render_all(root, options, workers, progress) -> list[dict]:
         return results
     # forked workers start at once; elsewhere each imports the package first
     method = 'fork' if 'fork' in multiprocessing.get_all_start_methods() else 'spawn'
+    # A fork has none of OpenCV's threads and would wait for them for ever: end them before it.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     with concurrent.futures.ProcessPoolExecutor(
         min(workers, options.videos), multiprocessing.get_context(method)
     ) as pool:
@@ -222,6 +225,8 @@ def _render_all(root, options, workers, progress) -> list[dict]:
         except BaseException:  # do not render on for a data set that is given up
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        finally:
+            cv2.setNumThreads(threads)
     return results
 
 
