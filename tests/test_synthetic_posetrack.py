@@ -88,6 +88,15 @@ def test_bytes_do_not_depend_on_the_number_of_workers(dataset, tmp_path):
     assert files(tmp_path / 'two') == files(dataset[0])
 
 
+def test_workers_are_no_forks_of_a_process_that_may_have_threads(tmp_path, monkeypatch):
+    def unusable(*args, **kwargs):
+        raise AssertionError('a fork of this process draws')
+
+    monkeypatch.setattr(cv2, 'fillConvexPoly', unusable)
+    made = make_dataset(tmp_path, options(videos=2, val_videos=1, frames=2), workers=2)
+    assert made['train']['videos'] == made['val']['videos'] == 1
+
+
 def test_another_seed_gives_other_images(dataset, tmp_path):
     make_dataset(tmp_path / 'other', options(seed=6, videos=1, val_videos=0, frames=2))
     name = 'images/train/000001_mpii_train/000000.jpg'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import glob
 import os
 import os.path as osp
@@ -47,7 +48,7 @@ class SourceFrame:
     certain: bool = True
 
 
-class FrameSource:
+class FrameSource(abc.ABC):
     """Frames one after another, with a clock; the base of all sources.
 
     Attributes:
@@ -68,9 +69,9 @@ class FrameSource:
         self.is_still = False
         self.bad: list[tuple[int, str]] = []
 
+    @abc.abstractmethod
     def frames(self, start: int = 0) -> Iterator[SourceFrame]:
         """Read the frames in order, from number ``start`` on; unreadable ones go to ``bad``."""
-        raise NotImplementedError
 
     def names(self) -> list[str] | None:
         """Names of all frames, None where their number is not known."""

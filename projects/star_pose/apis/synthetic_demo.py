@@ -64,9 +64,6 @@ class SyntheticDemo:
         self.picture = self.out / 'prediction.png'
         self.video = self.out / 'poses.mp4'
         self.closeups = self.out / 'poses.png'
-        # Processes are forked after pictures were made here: they would wait for ever for the
-        # threads of OpenCV's pool, which a fork does not take along.
-        cv2.setNumThreads(0)
 
     def show(self, model: str, options: DatasetOptions = CLIP) -> list[VideoPoseFrame]:
         """Find the poses of a rendered clip by shipped weights, and draw them.

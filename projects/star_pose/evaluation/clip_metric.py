@@ -13,15 +13,11 @@ from mmengine.logging import MMLogger
 
 from ..posetrack.evaluate import merge_results
 
-__all__ = ['ClipMetric', 'finite_keypoints', 'label_boxes', 'to_numpy']
+__all__ = ['ClipMetric', 'SampleMetric', 'finite_keypoints', 'label_boxes', 'to_numpy']
 
 
-class ClipMetric(BaseMetric):
-    """Base of the metrics that measure sample by sample.
-
-    Box source, T, LR size and degradation are logged with the numbers, and stored beside them in
-    ``out_file``: without them, two numbers cannot be compared. A sample that a distributed sampler
-    repeated counts once: the same place of the data set, image, annotation and box.
+class SampleMetric(BaseMetric):
+    """Base of the metrics that keep something of every sample, and where it came from.
 
     Args:
         out_file: Json file for metrics and provenance; none is written where None.
@@ -37,11 +33,7 @@ class ClipMetric(BaseMetric):
 
     @abstractmethod
     def measure(self, sample: dict) -> Any:
-        """Reduce one data sample (as a dict) to what :meth:`summarise` needs."""
-
-    def summarise(self, measures: list) -> dict[str, float]:
-        """Turn the measures of all samples into metrics."""
-        raise NotImplementedError
+        """Reduce one data sample (as a dict) to what the metrics need."""
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Measure a batch.
@@ -59,6 +51,22 @@ class ClipMetric(BaseMetric):
                     'measure': self.measure(sample),
                 }
             )
+
+
+class ClipMetric(SampleMetric):
+    """Base of the metrics that sum up what they measured sample by sample.
+
+    Box source, T, LR size and degradation are logged with the numbers, and stored beside them in
+    ``out_file``: without them, two numbers cannot be compared. A sample that a distributed sampler
+    repeated counts once: the same place of the data set, image, annotation and box.
+
+    Args:
+        **kwargs: Of :class:`SampleMetric`.
+    """
+
+    @abstractmethod
+    def summarise(self, measures: list) -> dict[str, float]:
+        """Turn the measures of all samples into metrics."""
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Sum up, log and write.

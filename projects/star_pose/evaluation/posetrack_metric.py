@@ -30,7 +30,7 @@ from ..posetrack.tables import (
     repeated_tracks,
 )
 from ..posetrack.write_submission import write_submission
-from .clip_metric import ClipMetric, label_boxes, to_numpy
+from .clip_metric import SampleMetric, label_boxes, to_numpy
 
 __all__ = ['PoseTrackMetric']
 
@@ -38,7 +38,7 @@ SCORE_RULES = ('heatmap_max', 'heatmap_max_x_box', 'mean')
 
 
 @METRICS.register_module()
-class PoseTrackMetric(ClipMetric):
+class PoseTrackMetric(SampleMetric):
     """AP per joint group as poseval computes it, and MOTA when the predictions carry tracks.
 
     Keys: ``AP``, ``Head AP``, ``Shou AP``, ``Elb AP``, ``Wri AP``, ``Hip AP``, ``Knee AP``,
@@ -62,7 +62,7 @@ class PoseTrackMetric(ClipMetric):
         format_only: Write the submission and evaluate nothing; then ``submission`` is needed.
         submission: Folder to write the official per-video files to; with tracks, they hold the
             persons that have one.
-        **kwargs: Of :class:`ClipMetric`; ``out_file`` gets all numbers.
+        **kwargs: Of :class:`SampleMetric`; ``out_file`` gets all numbers.
 
     Raises:
         ValueError: When an argument has none of its values.

@@ -208,13 +208,8 @@ def _render_all(root, options, workers, progress) -> list[dict]:
         finally:
             cv2.setNumThreads(threads)
         return results
-    # forked workers start at once; elsewhere each imports the package first
-    method = 'fork' if 'fork' in multiprocessing.get_all_start_methods() else 'spawn'
-    # A fork has none of OpenCV's threads and would wait for them for ever: end them before it.
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
     with concurrent.futures.ProcessPoolExecutor(
-        min(workers, options.videos), multiprocessing.get_context(method)
+        min(workers, options.videos), _clean_processes()
     ) as pool:
         futures = [pool.submit(_write_video, *job) for job in jobs]
         try:
@@ -225,9 +220,20 @@ def _render_all(root, options, workers, progress) -> list[dict]:
         except BaseException:  # do not render on for a data set that is given up
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        finally:
-            cv2.setNumThreads(threads)
     return results
+
+
+def _clean_processes() -> multiprocessing.context.BaseContext:
+    """Return how to start workers that are no forks of this process.
+
+    A fork has none of the threads that OpenCV, a decoder or a runtime started here, and may wait
+    for them for ever. They are forks of a process that has only imported this module instead.
+    """
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _write_merged(root, options, results) -> dict[str, dict[str, int]]:
