@@ -8,8 +8,8 @@ several processes may share the list, since a run is held by a file lock while i
 finished run leaves its weights and ``result.json``; the table, and with ``--picture`` the learning
 curves, are made of all finished runs there, and without a config of these alone.
 
-What is measured is PCK of the torso (``torso_pck.py``) without a flip test: by one frame's
-heatmaps, and with ``--evidence`` by those of five frames, with a 95 % interval over people.
+What is measured is PCK of the torso (``torso_pck.py``) by one frame's heatmaps, without flip test,
+with a 95 % interval over people. ``adaptation.py`` measures evidence of five frames.
 
 ``--load-from`` gives systems trained parts to start from, such as the super-resolution of
 ``train_sr.py``: what of the checkpoints fits by name and shape is taken. A system in which nothing
@@ -33,7 +33,7 @@ from clip_pool import CONFIGS, PooledClips
 from harness import current_commit, describe_machine, write_result
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
-from mmengine.hooks import EMAHook, Hook
+from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, Runner, save_checkpoint
 from mmpose.registry import MODELS
@@ -44,7 +44,6 @@ import star_pose  # noqa: F401  (applies the cures and registers the components)
 from star_pose.engine.config_options import read_config
 
 TARGET = 'lspe-degraded', 'synthetic-degraded'
-NUM_EVIDENCE = 5
 OPTIMISER = dict(type='AutocastOptimWrapper')  # trainings are in bfloat16
 
 
@@ -63,11 +62,11 @@ def predict(model: torch.nn.Module, samples: list[dict], batch: int = 16) -> lis
     return found
 
 
-def evaluate(model: torch.nn.Module, samples: list[dict]) -> dict:
-    """Return PCK of the torso at each threshold, of the limbs, and the interval of the first."""
+def evaluate(model: torch.nn.Module, samples: list[dict], groups: tuple[str, ...] = LIMBS) -> dict:
+    """Return PCK of the torso at each threshold, and the interval of the first."""
     found = predict(model, samples)
-    scores = {f'pck@{threshold}': pck(found, threshold, LIMBS)['all'] for threshold in THRESHOLDS}
-    return {**scores, 'interval': interval(found, THRESHOLDS[0], LIMBS)}
+    scores = {f'pck@{threshold}': pck(found, threshold, groups)['all'] for threshold in THRESHOLDS}
+    return {**scores, 'interval': interval(found, THRESHOLDS[0], groups)}
 
 
 def read_sets(pool: pathlib.Path, num_frames: int, scale: int = 4) -> dict[str, list[dict]]:
@@ -77,30 +76,6 @@ def read_sets(pool: pathlib.Path, num_frames: int, scale: int = 4) -> dict[str, 
         clips = PooledClips(path, num_frames, scale)
         sets[path.stem.removeprefix('val-')] = [clips[i] for i in range(len(clips))]
     return sets
-
-
-def with_evidence(model_config: dict, num_frames: int) -> dict:
-    """Return a model's config with evidence fusion over windows of ``num_frames``."""
-    config = copy.deepcopy(model_config)
-    config['data_preprocessor']['window'] = num_frames
-    config['head']['evidence_fusion'] = dict(type='EvidenceFusion', num_frames=NUM_EVIDENCE)
-    return config
-
-
-def evaluate_all(model: torch.nn.Module, cfg: Config, form: dict, args) -> dict[str, dict]:
-    """Evaluate a model on every validation set, by one frame's heatmaps and by five frames'."""
-    metrics = {
-        name: evaluate(model, samples)
-        for name, samples in read_sets(args.pool, form['num_frames'], form['scale']).items()
-    }
-    if args.evidence:
-        fused = MODELS.build(with_evidence(cfg.model, form['num_frames']))
-        fused.load_state_dict({**fused.state_dict(), **model.state_dict()})
-        fused.to(memory_format=torch.channels_last)
-        longer = form['num_frames'] + NUM_EVIDENCE - 1
-        for name, samples in read_sets(args.pool, longer).items():
-            metrics[f'{name}-evidence'] = evaluate(fused, samples)
-    return metrics
 
 
 class LearningCurveHook(Hook):
@@ -127,7 +102,7 @@ class LearningCurveHook(Hook):
         step = runner.iter + 1
         if step % self.interval:
             return
-        model = unwrap(runner)
+        model = runner.model
         point = {
             name: evaluate(model, samples[:: self.share]) for name, samples in self.sets.items()
         }
@@ -164,12 +139,6 @@ def load_parts(model: torch.nn.Module, path: pathlib.Path) -> int:
         raise ValueError(f'{path}: none of its {len(state)} tensors fits {type(model).__name__}')
     model.load_state_dict(fitting, strict=False)
     return len(fitting)
-
-
-def unwrap(runner: Runner) -> torch.nn.Module:
-    """Return what is to be evaluated: the average of the weights where the run keeps one."""
-    averages = [hook for hook in runner.hooks if isinstance(hook, EMAHook)]
-    return averages[0].ema_model.module if averages else runner.model
 
 
 def read_curve(path: pathlib.Path) -> list[dict]:
@@ -241,8 +210,6 @@ def own_command(config: pathlib.Path, seed: int, args: argparse.Namespace) -> st
         words += [f'--{name.replace("_", "-")}', getattr(args, name)]
     if args.load_from:
         words += ['--load-from', *args.load_from]
-    if args.evidence:
-        words.append('--evidence')
     if args.label:
         words += ['--label', args.label]
     if args.cfg_options:
@@ -266,19 +233,17 @@ def train_one(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> 
     cfg = prepare(config, seed, work_dir, args)
     with (work_dir / 'commits').open('a') as commits:  # a line for every start of the run
         commits.write(f'{current_commit()}\n')
+    sets = read_sets(args.pool, form['num_frames'], form['scale'])
     start = time.time()
     model, curve = build(cfg, args.load_from), []
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        save_checkpoint({'state_dict': model.state_dict()}, str(work_dir / 'model.pth'))
-    else:
-        sets = read_sets(args.pool, form['num_frames'], form['scale'])
+    if any(parameter.requires_grad for parameter in model.parameters()):
         runner = Runner.from_cfg(cfg)
         runner.register_hook(StartFromHook(args.load_from))
         curve = work_dir / 'curve.jsonl'
         runner.register_hook(LearningCurveHook(curve, sets, args.val_every, args.curve_share))
         runner.train()
-        model, curve = unwrap(runner), read_curve(curve)
-        save_checkpoint({'state_dict': model.state_dict()}, str(work_dir / 'model.pth'))
+        model, curve = runner.model, read_curve(curve)
+    save_checkpoint({'state_dict': model.state_dict()}, str(work_dir / 'model.pth'))
     trained = time.time() - start
     result = {
         'system': args.label or config.stem,
@@ -292,7 +257,7 @@ def train_one(config: pathlib.Path, seed: int, work_dir: pathlib.Path, args) -> 
         'started_from': [path.name for path in args.load_from],
         'parameters': count(model),
         'wall_s_of_last_start': round(trained),
-        'metrics': evaluate_all(model, cfg, form, args),
+        'metrics': {name: evaluate(model, samples) for name, samples in sets.items()},
         'curve': curve,
         'machine': describe_machine(),
     }
@@ -378,9 +343,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=pathlib.Path, default=pathlib.Path('work_dirs/accuracy'))
     parser.add_argument('--name', default='accuracy', help='name of the file under results/')
     parser.add_argument('--label', help="the system's name in the table, if not the config's")
-    parser.add_argument(
-        '--evidence', action='store_true', help='evaluate it, which takes five times'
-    )
     parser.add_argument('--steps', type=int, default=1875, help='optimiser steps of every run')
     parser.add_argument('--batch', type=int, default=16, help='clips a step')
     parser.add_argument('--val-every', type=int, default=375, help='steps between evaluations')

@@ -18,14 +18,14 @@ import sys
 
 import harness  # noqa: F401  (before the package: it decides whose code runs)
 import torch
-from accuracy import load_parts
+from accuracy import evaluate, load_parts
 from clip_pool import CONFIGS, DEGRADATION, NUM_FRAMES, SAMPLE_TYPES, middle_frames
-from handball import load_samples, predict
+from handball import load_samples
 from harness import current_commit, write_result
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
-from torso_pck import GROUPS, LIMBS, THRESHOLDS, interval, pck
+from torso_pck import GROUPS, LIMBS
 
 WINDOW = 5  # frames that a shipped model's front end sees at once
 KINDS = ('clean', 'degraded')
@@ -54,7 +54,6 @@ def build(config: str, num_frames: int, weights: pathlib.Path | None) -> torch.n
         model.init_weights()
     else:
         load_parts(model, weights)
-    model.test_cfg = {}
     return model.to(memory_format=torch.channels_last)
 
 
@@ -63,13 +62,6 @@ def shown(samples: list[dict], num_frames: int) -> list[dict]:
     if num_frames == 0:
         return [middle_frames(sample, 1, scale=1) for sample in samples]
     return [middle_frames(sample, num_frames) for sample in samples]
-
-
-def measure(model: torch.nn.Module, samples: list[dict], groups: tuple[str, ...]) -> dict:
-    """PCK of a system's predictions at the thresholds, and the interval of the first."""
-    found = predict(model, samples)
-    scores = {f'pck@{threshold}': pck(found, threshold, groups)['all'] for threshold in THRESHOLDS}
-    return {**scores, 'interval': interval(found, THRESHOLDS[0], groups)}
 
 
 def read_samples(args: argparse.Namespace) -> dict[str, list[dict]]:
@@ -108,7 +100,7 @@ def main() -> None:
             if num_frames == 0 and name.endswith('degraded'):
                 continue  # what is degraded is the small clip
             groups = tuple(GROUPS) if name.startswith('handball') else LIMBS
-            found = measure(model, shown(samples, num_frames), groups)
+            found = evaluate(model, shown(samples, num_frames), groups)
             scores.setdefault(system, {})[name] = found
             print(system, name, found, flush=True)
     result = {

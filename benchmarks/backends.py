@@ -29,6 +29,7 @@ import torch
 from harness import current_commit, time_interleaved, write_result
 from mmengine.config import Config
 from rich.progress import track
+from torso_pck import joints_found
 
 from star_pose.apis.export import compare, quantise
 from star_pose.apis.pose_model import Crops, PoseModel
@@ -42,7 +43,6 @@ FLAGSHIP_CONFIG = (
 )
 EAGER = 'torch float32'
 LIMBS = slice(5, 17)  # the same joints in COCO's order and in PoseTrack18's
-LEFT_SHOULDER, RIGHT_HIP = 5, 12
 BATCH = 8
 
 
@@ -102,11 +102,9 @@ def pck(keypoints: np.ndarray, people: list[dict]) -> float:
     hits = []
     for found, person in zip(keypoints, people, strict=True):
         truth, labelled = person['joints'][:, :2], person['joints'][:, 2] > 0
-        torso = np.linalg.norm(truth[LEFT_SHOULDER] - truth[RIGHT_HIP])
-        if not (labelled[LEFT_SHOULDER] and labelled[RIGHT_HIP]) or torso == 0:
-            continue
-        distance = np.linalg.norm(found - truth, axis=-1)
-        hits += list(distance[LIMBS][labelled[LIMBS]] <= 0.2 * torso)
+        hit = joints_found(found, truth, labelled, 0.2)
+        if hit is not None:
+            hits += list(hit[LIMBS][labelled[LIMBS]])
     return round(100 * float(np.mean(hits)), 1)
 
 

@@ -12,7 +12,7 @@ from itertools import chain
 
 import numpy as np
 
-__all__ = ['GROUPS', 'LIMBS', 'THRESHOLDS', 'hits_of', 'interval', 'pck']
+__all__ = ['GROUPS', 'LIMBS', 'THRESHOLDS', 'hits_of', 'interval', 'joints_found', 'pck']
 
 LEFT_SHOULDER, RIGHT_HIP = 5, 12
 GROUPS = {
@@ -27,6 +27,23 @@ GROUPS = {
 # LSP-Extended labels no nose and no ears.
 LIMBS = tuple(name for name in GROUPS if name != 'head')
 THRESHOLDS = (0.2, 0.1)
+
+
+def joints_found(
+    found: np.ndarray, truth: np.ndarray, labelled: np.ndarray, threshold: float
+) -> np.ndarray | None:
+    """Say of each joint of a person whether it is found; None where no torso is labelled.
+
+    Args:
+        found: (K, 2).
+        truth: (K, 2).
+        labelled: (K,) bool.
+        threshold: In torsos.
+    """
+    torso = np.linalg.norm(truth[LEFT_SHOULDER] - truth[RIGHT_HIP])
+    if not (labelled[LEFT_SHOULDER] and labelled[RIGHT_HIP]) or torso == 0:
+        return None
+    return np.linalg.norm(found - truth, axis=-1) <= threshold * torso
 
 
 def hits_of(
@@ -48,13 +65,11 @@ def hits_of(
     for sample in samples:
         truth = sample.gt_instances.keypoints[0]
         labelled = sample.gt_instances.keypoints_visible[0] > 0
-        torso = np.linalg.norm(truth[LEFT_SHOULDER] - truth[RIGHT_HIP])
-        if not (labelled[LEFT_SHOULDER] and labelled[RIGHT_HIP]) or torso == 0:
+        found = joints_found(sample.pred_instances.keypoints[0], truth, labelled, threshold)
+        if found is None:
             continue
-        distance = np.linalg.norm(sample.pred_instances.keypoints[0] - truth, axis=-1)
         for name in groups:
-            found = [bool(distance[j] <= threshold * torso) for j in GROUPS[name] if labelled[j]]
-            hits[name].append(found)
+            hits[name].append([bool(found[j]) for j in GROUPS[name] if labelled[j]])
     return hits
 
 

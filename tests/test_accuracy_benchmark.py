@@ -76,12 +76,12 @@ def test_a_run_records_the_command_that_trains_it_alone(accuracy):
     args = argparse.Namespace(
         pool=pathlib.Path('a pool'), steps=9, batch=4, val_every=3, curve_share=2,
         load_from=[pathlib.Path('w.pth')], cfg_options={'optim_wrapper.optimizer.lr': 0.0015},
-        label='as fast', evidence=True,
+        label='as fast',
     )  # fmt: skip
     command = accuracy.own_command(pathlib.Path('configs/x.py'), 2, args)
     assert command == (
         "python benchmarks/accuracy.py configs/x.py --seeds 2 --pool 'a pool' --steps 9 --batch 4 "
-        "--val-every 3 --curve-share 2 --load-from w.pth --evidence --label 'as fast' "
+        "--val-every 3 --curve-share 2 --load-from w.pth --label 'as fast' "
         '--cfg-options optim_wrapper.optimizer.lr=0.0015'
     )
 

@@ -17,6 +17,11 @@ def adaptation():
     return load_benchmark('adaptation')
 
 
+@pytest.fixture(scope='module')
+def scores():
+    return load_benchmark('torso_pck')
+
+
 def person(error: float, unseen: tuple[int, ...] = ()) -> PoseDataSample:
     """Somebody whose torso is 100 pixels long and whose joints are all found beside their place."""
     truth = np.zeros((1, 17, 2))
@@ -29,28 +34,28 @@ def person(error: float, unseen: tuple[int, ...] = ()) -> PoseDataSample:
     return sample
 
 
-def test_joints_are_found_within_a_share_of_the_torso(adaptation):
+def test_joints_are_found_within_a_share_of_the_torso(scores):
     people = [person(0), person(15), person(25), person(25)]
-    assert adaptation.pck(people, 0.2)['all'] == 50
-    assert adaptation.pck(people, 0.1)['all'] == 25
+    assert scores.pck(people, 0.2)['all'] == 50
+    assert scores.pck(people, 0.1)['all'] == 25
 
 
-def test_only_labelled_joints_of_the_groups_asked_for_count(adaptation):
+def test_only_labelled_joints_of_the_groups_asked_for_count(scores):
     near, far = person(0, unseen=(7, 8)), person(30)
-    assert adaptation.pck([near, far], 0.2, ('elbows', 'wrists')) == {
+    assert scores.pck([near, far], 0.2, ('elbows', 'wrists')) == {
         'all': round(100 * 2 / 6, 1), 'elbows': 0, 'wrists': 50,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize('joint', [5, 12])
-def test_who_has_no_labelled_torso_does_not_count(adaptation, joint):
-    assert adaptation.pck([person(0), person(99, unseen=(joint,))], 0.2)['all'] == 100
+def test_who_has_no_labelled_torso_does_not_count(scores, joint):
+    assert scores.pck([person(0), person(99, unseen=(joint,))], 0.2)['all'] == 100
 
 
-def test_the_interval_is_one_over_people_not_over_joints(adaptation):
-    assert adaptation.interval([person(0)] * 4) == (100, 100)
+def test_the_interval_is_one_over_people_not_over_joints(scores):
+    assert scores.interval([person(0)] * 4) == (100, 100)
     # Half of 100 people are found: the deviation of the mean is 5 of 100, however many joints.
-    low, high = adaptation.interval([person(0), person(99)] * 50)
+    low, high = scores.interval([person(0), person(99)] * 50)
     assert low == pytest.approx(50 - 1.96 * 5, abs=1.5)
     assert high == pytest.approx(50 + 1.96 * 5, abs=1.5)
 
