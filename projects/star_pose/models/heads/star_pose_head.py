@@ -13,18 +13,15 @@ from mmpose.utils.typing import Features, OptSampleList, Predictions, SampleList
 from torch import Tensor, nn
 
 from ..data_samples import (
-    check_normalisation,
-    check_sizes,
     check_target,
-    check_target_frame,
     gather_pose_targets,
     target_index,
 )
 from ..layers.pixel_grid import move_grid
-from ..losses.pose_aware_sr_loss import scale_loss
+from .head_checks import build_part, check_batch, check_sr_parts
 from .pose_handoff import build_handoff
 from .pose_teacher import PoseTeacher, build_pose_net, build_twin, freeze, full_precision, to_float
-from .sr_supervision import add_pred_sr, distillation_losses, sr_losses
+from .supervision import add_pred_sr, distillation_losses, pose_losses, sr_losses
 
 __all__ = ['STARPoseHead']
 
@@ -116,18 +113,21 @@ class STARPoseHead(BaseHead):
         self.handoff = build_handoff(
             'direct' if pose_net is None else handoff, in_channels, scale, self.pose_net, self.norm
         )
-        self.sr_decoder = _build_part(
-            'sr_decoder', sr_decoder, in_channels=in_channels, scale=scale
-        )
+        self.sr_decoder = build_part('sr_decoder', sr_decoder, in_channels=in_channels, scale=scale)
         self.sr_loss = None if sr_loss is None else MODELS.build(sr_loss)
-        self.aux_head = _build_part('aux_head', aux_head, in_channels=in_channels)
+        self.aux_head = build_part('aux_head', aux_head, in_channels=in_channels)
         self.evidence_fusion = None if evidence_fusion is None else MODELS.build(evidence_fusion)
         self.distillation = None if distillation is None else MODELS.build(distillation)
         self.teacher: PoseTeacher | None = None
         if distillation is not None:
             self.distillation.check(self.pose_net)
             self.teacher = PoseTeacher(self.pose_net) if self.frozen else build_twin(pose_net)
-        self._check_sr_parts()
+        check_sr_parts(self.handoff, self.sr_decoder, self.sr_loss, self._has_sr_loss)
+        if self.evidence_fusion is not None and not hasattr(self.decoder, 'heatmap_size'):
+            raise ValueError(
+                f'evidence_fusion moves heatmaps, but the codec of the pose head is '
+                f'{type(self.decoder).__name__}; drop evidence_fusion'
+            )
 
     def init_weights(self) -> None:
         """Initialise, and read the weights of a teacher that is not the pose network itself."""
@@ -149,26 +149,6 @@ class STARPoseHead(BaseHead):
         if self.teacher is not None and not self.frozen:
             self.teacher.net._apply(fn, *args, **kwargs)
         return self
-
-    def _check_sr_parts(self) -> None:
-        """Refuse an SR loss without a frame, and a decoder that nothing would train."""
-        name = type(self.handoff).__name__
-        has_frame = self.handoff.needs_sr or self.sr_decoder is not None
-        if self.sr_loss is not None and not has_frame:
-            raise ValueError(
-                f'sr_loss needs a frame, but {name} makes none: set sr_decoder or drop sr_loss'
-            )
-        if self.sr_decoder is not None and not self._has_sr_loss and not self.handoff.needs_sr:
-            raise ValueError(
-                f'nothing would train sr_decoder: {name} does not read its frame and sr_loss is '
-                'None; set sr_loss or drop sr_decoder'
-            )
-
-        if self.evidence_fusion is not None and not hasattr(self.decoder, 'heatmap_size'):
-            raise ValueError(
-                f'evidence_fusion moves heatmaps, but the codec of the pose head is '
-                f'{type(self.decoder).__name__}; drop evidence_fusion'
-            )
 
     @property
     def num_evidence(self) -> int:
@@ -274,7 +254,7 @@ class STARPoseHead(BaseHead):
         test_cfg = test_cfg or {}
         flip_test = test_cfg.get('flip_test', False)
         views = list(feats) if flip_test else [feats]
-        self.check_samples(views[0], batch_data_samples)
+        self._check(views[0], batch_data_samples)
         output_sr = test_cfg.get('output_sr', False)
         pose_feats = []
         for index, view in enumerate(views):
@@ -320,7 +300,7 @@ class STARPoseHead(BaseHead):
         Raises:
             ValueError: If the samples contradict ``target`` or the sizes.
         """
-        self.check_samples(feats, batch_data_samples)
+        self._check(feats, batch_data_samples)
         needs_sr = self.handoff.needs_sr or self._has_sr_loss
         sr = self.super_resolve(feats) if needs_sr else None
         recording = contextlib.nullcontext()
@@ -333,8 +313,13 @@ class STARPoseHead(BaseHead):
             sr = None if sr is None else self._of_target(sr.float())
             weight = 1.0 if self.distillation is None else self.distillation.label_weight
             if weight:
-                losses = self._pose_losses(
-                    self._of_target(pose_feats), batch_data_samples, train_cfg, weight
+                inner = {} if self.pose_net is None else self.pose_net.train_cfg
+                losses = pose_losses(
+                    self.pose_head,
+                    self._of_target(pose_feats),
+                    batch_data_samples,
+                    {**inner, **(train_cfg or {})},
+                    weight,
                 )
             if self.sr_loss is not None:
                 losses = sr_losses(self.sr_loss, sr, batch_data_samples, losses)
@@ -350,47 +335,15 @@ class STARPoseHead(BaseHead):
             losses['loss_aux'] = self.aux_head.loss(fused, *joints, self.scale)
         return losses
 
-    def check_samples(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:
-        """Compare the maps and the samples with what the model was built for.
-
-        Raises:
-            ValueError: If channels, target frame, sizes or normalisation disagree.
-        """
-        if feats[-1].shape[1] != self.in_channels:
-            raise ValueError(
-                f'the last map has shape {tuple(feats[-1].shape)}, but the head has '
-                f'in_channels={self.in_channels}; make it the channels of the neck or backbone'
-            )
-        if not samples:
-            return
-        if len(feats[0]) != len(samples) * self.num_evidence:
-            raise ValueError(
-                f'{len(feats[0])} clips for {len(samples)} samples, but num_frames='
-                f'{self.num_evidence} of evidence_fusion; clips of T frames need window=T - '
-                f'{self.num_evidence - 1} in the data preprocessor'
-            )
-        check_target_frame(samples, self.target, self.num_evidence)
-        check_sizes(samples, feats[0], self.scale, getattr(self.decoder, 'input_size', None))
-        check_normalisation(samples, self.norm)
+    def _check(self, feats: tuple[Tensor, ...], samples: OptSampleList) -> None:
+        """Refuse maps and samples that contradict what the head was built for."""
+        size = getattr(self.decoder, 'input_size', None)
+        form = self.in_channels, self.scale, self.target, self.num_evidence, size, self.norm
+        check_batch(feats, samples, *form)
 
     def _pose_features(self, feats: tuple[Tensor, ...], sr: Tensor | None) -> tuple[Tensor, ...]:
         """Return the levels that the pose head reads, in fp32: several heads call NumPy on them."""
         return to_float(self.handoff(self.pose_net, feats[0], feats[-1], sr))
-
-    def _pose_losses(
-        self,
-        pose_feats: tuple[Tensor, ...],
-        samples: SampleList,
-        train_cfg: dict | None,
-        weight: float,
-    ) -> dict[str, Tensor]:
-        """Return the pose head's own entries; those whose name holds ``loss`` are weighted."""
-        inner = {} if self.pose_net is None else self.pose_net.train_cfg
-        entries = self.pose_head.loss(pose_feats, samples, train_cfg={**inner, **(train_cfg or {})})
-        return {
-            name: scale_loss(value, weight) if 'loss' in name else value
-            for name, value in entries.items()
-        }
 
     def _distil(
         self,
@@ -410,14 +363,3 @@ class STARPoseHead(BaseHead):
             samples,
             like if sr is None else sr.detach(),
         )
-
-
-def _build_part(name: str, config: dict | None, **shared: int) -> nn.Module | None:
-    """Build a part of the head; what it shares with the head is given, or must agree."""
-    if config is None:
-        return None
-    config = {**shared, **config}
-    for key, value in shared.items():
-        if config[key] != value:
-            raise ValueError(f'{name} has {key}={config[key]}, but the head has {key}={value}')
-    return MODELS.build(config)

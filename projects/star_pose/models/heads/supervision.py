@@ -1,4 +1,4 @@
-"""What supervises the SR frame: losses, the measure beside them, and the picture in the sample."""
+"""What supervises a head: the pose head's losses, those of the SR frame, and distillation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,28 @@ from mmpose.utils.typing import SampleList
 from torch import Tensor, nn
 
 from ..data_samples import denormalise, gather_pose_targets, gather_sr_targets, masked_psnr
+from ..losses.pose_aware_sr_loss import scale_loss
 
-__all__ = ['add_pred_sr', 'distillation_losses', 'sr_losses']
+__all__ = ['add_pred_sr', 'distillation_losses', 'pose_losses', 'sr_losses']
+
+
+def pose_losses(
+    head: nn.Module, feats: tuple[Tensor, ...], samples: SampleList, train_cfg: dict, weight: float
+) -> dict[str, Tensor]:
+    """Return a pose head's own entries; those whose name holds ``loss`` are weighted.
+
+    Args:
+        head: An MMPose head.
+        feats: Levels that it reads.
+        samples: N samples with its labels.
+        train_cfg: As the head's ``loss`` takes it.
+        weight: Of the losses.
+    """
+    entries = head.loss(feats, samples, train_cfg=train_cfg)
+    return {
+        name: scale_loss(value, weight) if 'loss' in name else value
+        for name, value in entries.items()
+    }
 
 
 def sr_losses(
@@ -49,7 +69,7 @@ def distillation_losses(
     look: Callable[[Tensor], tuple[dict, Tensor | tuple]],
     sr: Tensor | None,
     samples: SampleList,
-    like: Tensor,
+    frame: Tensor,
 ) -> dict[str, Tensor]:
     """Compare the student's view with the teacher's of the samples' HR frames.
 
@@ -59,13 +79,13 @@ def distillation_losses(
         look: What the teacher makes of HR frames (N, 3, H, W), of the same form.
         sr: (N, 3, H, W); None where no SR frame is made.
         samples: N samples; those without ``gt_sr`` count with weight 0.
-        like: (N, 3, H, W), of the size and type of the HR frames.
+        frame: (N, 3, H, W), whose size and device the HR frames have.
 
     Returns:
         dict[str, Tensor]: The loss's entries, and ``psnr`` in dB where there is an SR frame and a
         sample has a target.
     """
-    hr, mask, weight = gather_sr_targets(samples, like)
+    hr, mask, weight = gather_sr_targets(samples, frame)
     frames = None if sr is None else (sr, hr, mask)
     losses = loss(student, look(hr), frames, weight)
     psnr = None if sr is None else masked_psnr(sr.detach(), hr, mask, samples)
