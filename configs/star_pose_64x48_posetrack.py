@@ -162,7 +162,11 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     checkpoint_fit=dict(type='CheckpointFitHook'),
     visualization=dict(type='ClipVisualizationHook', enable=False))
-custom_hooks = [dict(type='SyncBuffersHook'), dict(type='SkipSummaryHook')]
+custom_hooks = [
+    dict(type='SyncBuffersHook'),
+    dict(type='SkipSummaryHook'),
+    dict(type='FiniteLossHook'),
+]
 
 visualizer = dict(
     type='ClipVisualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')])

@@ -69,4 +69,5 @@ custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='SkipSummaryHook'),
     dict(type='ChannelsLastHook'),
+    dict(type='FiniteLossHook'),
 ]

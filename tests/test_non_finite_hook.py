@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -10,6 +11,7 @@ from torch import nn
 
 from star_pose.engine import NonFiniteHook, watch_non_finite
 from star_pose.models import STARPoseNet
+from tiny_runs import REPO
 
 
 class _Root(nn.Module):
@@ -68,13 +70,12 @@ class _Model(BaseModel):
         return dict(loss=(self.scale * self.root(torch.stack(inputs))).mean())
 
 
-@pytest.mark.parametrize('value', [1.0, -1.0])
-def test_switched_on_in_a_config_it_watches_a_run(value, tmp_path):
+def make_runner(tmp_path, values, hook):
     runner = Runner(
         _Model(),
         work_dir=str(tmp_path),
         train_dataloader=dict(
-            dataset=[dict(inputs=torch.tensor(value))],
+            dataset=[dict(inputs=torch.tensor(value)) for value in values],
             batch_size=1,
             sampler=dict(type='DefaultSampler', shuffle=False),
             collate_fn=lambda batch: dict(inputs=[sample['inputs'] for sample in batch]),
@@ -83,10 +84,16 @@ def test_switched_on_in_a_config_it_watches_a_run(value, tmp_path):
         optim_wrapper=OptimWrapper(torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)),
         default_hooks=dict(checkpoint=None),
         default_scope='mmpose',
-        experiment_name=f'non_finite_{value}',
+        experiment_name=f'{hook}_{values}',
         log_level='ERROR',
     )
-    runner.register_hook(HOOKS.build(dict(type='NonFiniteHook')))
+    runner.register_hook(HOOKS.build(dict(type=hook)))
+    return runner
+
+
+@pytest.mark.parametrize('value', [1.0, -1.0])
+def test_switched_on_in_a_config_it_watches_a_run(value, tmp_path):
+    runner = make_runner(tmp_path, [value], 'NonFiniteHook')
     assert any(isinstance(hook, NonFiniteHook) for hook in runner.hooks)
     if value > 0:
         runner.train()
@@ -94,3 +101,25 @@ def test_switched_on_in_a_config_it_watches_a_run(value, tmp_path):
     else:
         with pytest.raises(FloatingPointError, match=r'of root \(_Root\)'):
             runner.train()
+
+
+@pytest.mark.parametrize(
+    ('values', 'step'),
+    [([1.0, -1.0, 1.0, -1.0, 4.0], None), ([1.0, -1.0, -1.0, 1.0], 3)],
+)
+def test_a_loss_that_stays_nan_ends_the_training(values, step, tmp_path):
+    runner = make_runner(tmp_path, values, 'FiniteLossHook')
+    if step is None:
+        runner.train()
+        assert runner.iter == len(values)
+    else:
+        with pytest.raises(FloatingPointError, match=f'loss is nan at step {step}.*lower optim'):
+            runner.train()
+
+
+def test_every_recipe_that_trains_ends_where_the_loss_is_no_number():
+    names = 'star_pose_64x48_posetrack', 'star_pose_tiny_64x48_posetrack'
+    names += 'adapt/movenet-lightning_64x48_coco', 'adapt/rtmpose-m_64x48_coco'
+    for name in names:
+        hooks = Config.fromfile(REPO / 'configs' / f'{name}.py').custom_hooks
+        assert dict(type='FiniteLossHook') in hooks, name

@@ -137,6 +137,7 @@ custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='SkipSummaryHook'),
     dict(type='ChannelsLastHook'),
+    dict(type='FiniteLossHook'),
 ]
 visualizer = dict(
     type='ClipVisualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')])

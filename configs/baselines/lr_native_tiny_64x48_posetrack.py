@@ -16,4 +16,5 @@ custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='SkipSummaryHook'),
     dict(type='ChannelsLastHook'),
+    dict(type='FiniteLossHook'),
 ]

@@ -2,6 +2,7 @@ from .autocast_optim_wrapper import AutocastOptimWrapper
 from .hooks import (
     ChannelsLastHook,
     CheckpointFitHook,
+    FiniteLossHook,
     NonFiniteHook,
     ProgressBarHook,
     SkipSummaryHook,
@@ -12,6 +13,7 @@ __all__ = [
     'AutocastOptimWrapper',
     'ChannelsLastHook',
     'CheckpointFitHook',
+    'FiniteLossHook',
     'NonFiniteHook',
     'ProgressBarHook',
     'SkipSummaryHook',

@@ -1,4 +1,4 @@
-"""Hooks of a run: layout, checkpoint, skipped samples, progress, the first NaN."""
+"""Hooks of a run: layout, checkpoint, skipped samples, progress, NaN."""
 
 import contextlib
 import logging
@@ -20,6 +20,7 @@ from ..datasets.skipping_dataset import nested_datasets
 __all__ = [
     'ChannelsLastHook',
     'CheckpointFitHook',
+    'FiniteLossHook',
     'NonFiniteHook',
     'ProgressBarHook',
     'SkipSummaryHook',
@@ -206,3 +207,26 @@ class NonFiniteHook(Hook):
 
     def after_run(self, runner) -> None:
         self._watch.close()
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """End a training whose loss is NaN or Inf twice in a row, before it saves such weights.
+
+    A single one may be a step that the loss scaler of automatic mixed precision leaves out.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        self._was_finite = True
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
+        is_finite = 'loss' not in (outputs or {}) or bool(torch.isfinite(outputs['loss']))
+        if not is_finite and not self._was_finite:
+            raise FloatingPointError(
+                f'the loss is {float(outputs["loss"])} at step {runner.iter + 1}, and was no number at '
+                'the step before: go on from an earlier checkpoint with a lower optimizer.lr; '
+                "custom_hooks=[dict(type='NonFiniteHook')] names the layer where it begins"
+            )
+        self._was_finite = is_finite
