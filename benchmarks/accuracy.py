@@ -218,12 +218,14 @@ def own_command(config: pathlib.Path, seed: int, args: argparse.Namespace) -> st
 
 
 def clip_form(cfg: Config) -> dict:
-    """Read from a config's pipeline which clips it expects: frames, scale of the input, codec."""
-    steps = {step['type']: step for step in cfg.train_dataloader.dataset.pipeline}
+    """Read from a config which clips it expects: frames, scale of the input, codec, joints."""
+    dataset = cfg.train_dataloader.dataset
+    steps = {step['type']: step for step in dataset.pipeline}
     return {
         'num_frames': steps['SampleClipFrames']['num_frames'],
         'scale': steps['GenerateLRClip']['scale'],
         'encoder': steps['GenerateTarget']['encoder'] if 'GenerateTarget' in steps else None,
+        'coco': dataset.type == 'CocoDataset',
     }
 
 

@@ -50,6 +50,7 @@ TRAINING = 'adapt/movenet-lightning_64x48_coco.py'  # whose augmentations and de
 NUM_FRAMES = 9  # of a validation clip: five windows of five, each of which gives evidence
 # A smaller person of the synthetic videos has no high-resolution crop to be compared with.
 MIN_HEIGHT = 130
+NOT_OF_COCO = [1, 2]  # PoseTrack's neck and head top, in the places of COCO's eyes
 # All that a pool file may hold beside tensors, arrays and plain values.
 SAMPLE_TYPES = [InstanceData, PixelData, PoseDataSample]
 
@@ -64,6 +65,7 @@ class PooledClips(Dataset):
         scale: What the system's own pipeline gives ``GenerateLRClip``; at 1 its input is the
             high-resolution target frame itself.
         encoder: The system's codec; None keeps the labels that the pool was made with.
+        coco: The system's joints are COCO's: the pool's neck and head top are not among them.
     """
 
     def __init__(
@@ -72,12 +74,14 @@ class PooledClips(Dataset):
         num_frames: int = 5,
         scale: int = 4,
         encoder: dict | None = None,
+        coco: bool = False,
     ) -> None:
         # Mapped, not read: processes side by side share one copy in memory.
         with torch.serialization.safe_globals(SAMPLE_TYPES):
             self.samples = torch.load(path, weights_only=True, mmap=True)
         self.num_frames, self.scale = num_frames, scale
         self.codec = None if encoder is None else KEYPOINT_CODECS.build(encoder)
+        self.coco = coco
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -92,7 +96,10 @@ class PooledClips(Dataset):
     def _encode(self, labels: PoseDataSample) -> None:
         """Replace the labels by those that ``GenerateTarget`` makes with the system's codec."""
         joints = labels.gt_instances
-        encoded = self.codec.encode(joints.transformed_keypoints, joints.keypoints_visible)
+        visible = np.array(joints.keypoints_visible)
+        if self.coco:
+            visible[:, NOT_OF_COCO] = 0
+        encoded = self.codec.encode(joints.transformed_keypoints, visible)
 
         def renamed(table: dict[str, str]) -> dict[str, torch.Tensor]:
             return {new: torch.from_numpy(encoded[old]) for old, new in table.items()}

@@ -7,6 +7,7 @@ import torch
 from mmengine.registry import LOOPS, PARAM_SCHEDULERS
 
 from pose_batches import HEATMAP, SIMCC, batch
+from star_pose.engine.config_options import read_config
 from tiny_runs import REPO, load_benchmark
 
 CONFIG = REPO / 'configs' / 'adapt' / 'movenet-lightning_64x48_coco.py'
@@ -29,6 +30,7 @@ def test_every_budget_gives_a_loop_and_schedules_that_can_be_built(accuracy, tmp
         num_frames=5,
         scale=4,
         encoder=None,
+        coco=True,
     )
     assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
     loader = torch.utils.data.DataLoader([0])
@@ -125,6 +127,21 @@ def test_a_pooled_clip_gets_the_labels_of_the_systems_codec(accuracy, tmp_path, 
         assert torch.equal(labels.gt_fields.heatmaps, expected.gt_fields.heatmaps)
     file = clips.samples[0]['data_samples'].gt_instance_labels
     assert ('keypoint_x_labels' in file) == (made_by is SIMCC)
+
+
+def test_what_coco_does_not_label_is_no_label_of_a_system_with_its_joints(accuracy, tmp_path):
+    make_pool(tmp_path)
+    weights = []
+    for coco in (False, True):
+        clips = accuracy.PooledClips(tmp_path / 'train.pth', 5, encoder=HEATMAP, coco=coco)
+        weights.append(clips[0]['data_samples'].gt_instance_labels.keypoint_weights[0])
+    assert weights[0][1:3].all()
+    assert not weights[1][1:3].any()
+    others = torch.arange(len(weights[0])) > 2
+    assert torch.equal(weights[1][others], weights[0][others])
+    labels = read_config(str(CONFIG.with_name('movenet-lightning_64x48_labels.py')))
+    form = accuracy.clip_form(labels)
+    assert (form['coco'], form['encoder']['sigma']) == (True, 1)
 
 
 def test_a_pool_file_that_would_run_code_is_refused(accuracy, tmp_path):

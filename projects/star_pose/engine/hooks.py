@@ -225,7 +225,7 @@ class FiniteLossHook(Hook):
         is_finite = 'loss' not in (outputs or {}) or bool(torch.isfinite(outputs['loss']))
         if not is_finite and not self._was_finite:
             raise FloatingPointError(
-                f'the loss is {float(outputs["loss"])} at step {runner.iter + 1}, and was no number at '
+                f'the loss is {float(outputs["loss"])} at step {runner.iter + 1}, and was no number '
                 'the step before: go on from an earlier checkpoint with a lower optimizer.lr; '
                 "custom_hooks=[dict(type='NonFiniteHook')] names the layer where it begins"
             )

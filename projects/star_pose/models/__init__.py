@@ -32,6 +32,7 @@ from .heads.softmax_heatmap_head import SoftmaxHeatmapHead
 from .heads.sr_decoder import PixelShuffleSRDecoder
 from .heads.star_pose_head import STARPoseHead
 from .layers.evidence_fusion import EvidenceFusion
+from .losses.bounded_focal_heatmap_loss import BoundedFocalHeatmapLoss
 from .losses.frozen_network_distillation import FrozenNetworkDistillation
 from .losses.pose_aware_sr_loss import PoseAwareSRLoss
 from .losses.spatial_kl_loss import SpatialKLLoss
@@ -41,6 +42,7 @@ from .pretrained_pose_net import PretrainedPoseNet
 
 __all__ = [
     'AdaptiveFusionNeck',
+    'BoundedFocalHeatmapLoss',
     'DirectHandoff',
     'EvidenceFusion',
     'FeatureHandoff',
