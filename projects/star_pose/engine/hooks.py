@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -222,11 +223,12 @@ class FiniteLossHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
-        is_finite = 'loss' not in (outputs or {}) or bool(torch.isfinite(outputs['loss']))
+        loss = float((outputs or {}).get('loss', 0.0))
+        is_finite = math.isfinite(loss)
         if not is_finite and not self._was_finite:
             raise FloatingPointError(
-                f'the loss is {float(outputs["loss"])} at step {runner.iter + 1}, and was no number '
-                'the step before: go on from an earlier checkpoint with a lower optimizer.lr; '
+                f'the loss is {loss} at step {runner.iter + 1}, and was no number the step before: '
+                'go on from an earlier checkpoint with a lower optimizer.lr; '
                 "custom_hooks=[dict(type='NonFiniteHook')] names the layer where it begins"
             )
         self._was_finite = is_finite
