@@ -1,4 +1,4 @@
-"""Write the tables of docs/results.md, README and model card from ``benchmarks/results``.
+"""Write the tables of the results page, README, video guide and card from ``benchmarks/results``.
 
     python benchmarks/readme_results.py           # rewrite the section
     python benchmarks/readme_results.py --check   # exit with 1 if it is not what the files say
@@ -165,6 +165,34 @@ def video_speed() -> str:
         f"{markdown(head, rows)}\n\nMilliseconds of the processor's time, of all threads, decoding "
         f'and smoothing included; {result["frames"]} frames of {result["video"]}. Commit '
         f'{result["commit"]}. {made_by(result)}'
+    )
+
+
+def person_size() -> str:
+    """The two models that the video tool chooses between, by a person's height."""
+    result = read('person_size')
+    if result is None:
+        return MISSING
+    models = result['models']
+    sets = [(name, kind) for name in result['labels'] for kind in KINDS]
+    head = ['height', *(f'{name} {kind}' for name, kind in sets)]
+    rows = [
+        [
+            f'{height} pixels',
+            *(
+                ' / '.join(
+                    str(result['labels'][name]['pck'][kind][str(height)][model]) for model in models
+                )
+                for name, kind in sets
+            ),
+        ]
+        for height in result['heights']
+    ]
+    people = ', '.join(f'{found["people"]} of {name}' for name, found in result['labels'].items())
+    return (
+        f'{markdown(head, rows)}\n\n`{models[0]}` / `{models[1]}`. Degraded: noise and H.264 after '
+        f'the person was made so small. People: {people}. Commit {result["commit"]}. '
+        f'{made_by(result)}'
     )
 
 
@@ -342,6 +370,7 @@ def render() -> str:
         'Where the time goes (fp32, batch 1), in milliseconds': speed_parts(),
         'Runtimes': backends(),
         'Videos, end to end': video_speed(),
+        "Which model for which size of people, PCK@0.2 of one frame's heatmaps": person_size(),
         'Cost of the parts': cost(),
         'Adapted side by side, on one pool of samples': accuracy(),
         'What the parts of the front end are worth before the frozen Lightning': accuracy(
@@ -360,8 +389,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--check', action='store_true', help='write nothing')
     args = parser.parse_args()
-    pages = ((ROOT / 'docs' / 'results.md', render()), (CARD, card()), (README, front_page()))
-    for path, content in pages:
+    pages = {
+        ROOT / 'docs' / 'results.md': render(),
+        ROOT / 'docs' / 'video.md': person_size(),
+        CARD: card(),
+        README: front_page(),
+    }
+    for path, content in pages.items():
         update(path, content, args.check)
 
 

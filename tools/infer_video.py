@@ -28,7 +28,7 @@ from star_pose.apis.frame_sources import FrameSource, open_source
 from star_pose.apis.person_detector import PersonDetector
 from star_pose.apis.pose_records import FORMATS
 from star_pose.apis.runtimes import BACKENDS
-from star_pose.apis.shipped_models import BEST_MODEL, find_model, shipped_models
+from star_pose.apis.shipped_models import BY_SIZE, SMALL_BELOW, shipped_models
 from star_pose.apis.video_outputs import OutputPlan, VideoOutputs
 from star_pose.apis.video_pose import VideoPose
 from star_pose.checkpoint import CheckpointError
@@ -48,7 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
         help='what to look at; a config (.py) and its checkpoint may follow',
     )  # fmt: skip
     parser.add_argument(
-        '--model', help=f'shipped model: {", ".join(shipped_models())} ({BEST_MODEL})'
+        '--model',
+        help=f'shipped model: {", ".join(shipped_models())} (auto: {BY_SIZE[0]} for '
+        f'people below {SMALL_BELOW} pixels, {BY_SIZE[1]} for others)',
     )
     boxes = parser.add_argument_group('where people are').add_mutually_exclusive_group()
     boxes.add_argument('--boxes', metavar='JSON', help='boxes: COCO-form labels or detections')
@@ -127,6 +129,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error(f'--kpt-thr must lie between 0 and 1, got {args.kpt_thr}')
     if args.box_thr is not None and not 0 < args.box_thr < 1:
         parser.error(f'--box-thr must lie between 0 and 1, got {args.box_thr}')
+    if args.network and not configs and args.model in (None, 'auto'):
+        parser.error('--network is of one model: name it by --model, or give config and checkpoint')
     if args.det_checkpoint and not args.det_config:
         parser.error('--det-checkpoint needs --det-config')
     if len(args.sources) > 1 and (args.out_json or args.out_video or args.boxes):
@@ -157,12 +161,10 @@ def choose_boxes(args: argparse.Namespace, source: FrameSource, device: str) -> 
 
 def load_model(args: argparse.Namespace, device: str) -> VideoPose:
     """The pose model, with all options."""
-    config, checkpoint = args.config, args.checkpoint
-    if config is None:
-        config, checkpoint = find_model(args.model or BEST_MODEL)
+    named = args.config is None
     return VideoPose(
-        read_config(config, args.cfg_options),
-        checkpoint,
+        args.model or 'auto' if named else read_config(args.config, args.cfg_options),
+        args.checkpoint,
         device,
         args.backend,
         evidence=args.evidence,
@@ -280,6 +282,12 @@ def summarise(args: argparse.Namespace, poser: VideoPose, source: FrameSource,
         f'\n{source.name}: {outputs.frames} frames, {outputs.poses} poses, '
         f'{len(outputs.tracks)} tracks; boxes: {boxes}'
     )
+    if args.config is None and args.model in (None, 'auto'):
+        small, large = BY_SIZE
+        print(
+            f'poses by {large}; of people below {SMALL_BELOW} pixels by {small}, whose weights are '
+            f'for research only (--model {large} for all)'
+        )
     for count, what in ((run.outside, 'boxes outside their frame left out'),
                         (run.dropped, 'frames came too fast and were dropped')):  # fmt: skip
         if count:

@@ -15,6 +15,7 @@ from .box_follower import BoxFollower
 from .box_prior import damp_outside
 from .frame_sources import FrameSource, SourceFrame
 from .one_euro import PoseSmoother
+from .pose_by_size import PoseBySize
 from .pose_model import Crops, PoseModel
 from .read_ahead import ReadAhead
 from .track_evidence import FrameEvidence, TrackEvidence
@@ -81,7 +82,13 @@ class PoseRun:
         outside: Boxes outside their frame that were left out so far.
     """
 
-    def __init__(self, model: PoseModel, source: FrameSource, boxes: Callable, options: RunOptions):
+    def __init__(
+        self,
+        model: PoseModel | PoseBySize,
+        source: FrameSource,
+        boxes: Callable,
+        options: RunOptions,
+    ):
         self.model, self.source, self.boxes, self.options = model, source, boxes, options
         self.num_joints = len(model.dataset_meta['keypoint_id2name'])
         self.seconds: Counter = Counter()
@@ -233,7 +240,7 @@ class PoseRun:
                 pixels = crops.pixels[person]
                 evidence = FrameEvidence.of(
                     pending.outputs[0][person],
-                    pixels[self.model.target_index] if self.model.is_clip else pixels,
+                    pixels[self.model.target_index] if pixels.ndim == 4 else pixels,
                     crops.centres[person],
                     crops.scales[person],
                 )

@@ -9,9 +9,12 @@ from mmengine.infer import BaseInferencer
 
 from ..datasets.errors import DataNotFoundError
 
-__all__ = ['BEST_MODEL', 'find_model', 'offer_to_inferencers', 'shipped_models']
+__all__ = ['BY_SIZE', 'SMALL_BELOW', 'find_model', 'offer_to_inferencers', 'shipped_models']
 
-BEST_MODEL = 'movenet-thunder'
+BY_SIZE = 'star_pose_movenet-thunder', 'movenet-thunder'
+"""The models of small people and of others."""
+SMALL_BELOW = 80
+"""Pixels of height: what ``benchmarks/person_size.py`` measured."""
 _PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
 _CONFIGS = osp.join(_PACKAGE, '.mim', 'configs')  # links in a checkout, files when installed
 

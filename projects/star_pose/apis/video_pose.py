@@ -10,9 +10,10 @@ from mmengine.registry import DefaultScope
 from .box_sources import EveryNth, FixedBoxes, WholeFrameBoxes
 from .frame_sources import open_source
 from .person_detector import PersonDetector
+from .pose_by_size import PoseBySize
 from .pose_model import PoseModel
 from .pose_run import PoseRun, RunOptions
-from .shipped_models import BEST_MODEL, find_model
+from .shipped_models import BY_SIZE, SMALL_BELOW, find_model
 from .video_pose_frame import VideoPoseFrame
 
 __all__ = ['VideoPose', 'VideoPoseFrame']
@@ -31,7 +32,9 @@ class VideoPose:
     frame; a one-euro filter takes out what is left of the jitter.
 
     Args:
-        model: Name of a shipped model, or a config file or object of any top-down model.
+        model: Name of a shipped model, or a config file or object of any top-down model. ``'auto'``
+            poses people below 80 pixels by ``'star_pose_movenet-thunder'``, whose weights are for
+            research only, and others by ``'movenet-thunder'``.
         checkpoint: Weights, for a config; shipped models have theirs.
         device: Such as ``'cpu'`` or ``'cuda:0'``.
         backend: See :func:`~star_pose.apis.runtimes.make_runtime`.
@@ -66,7 +69,7 @@ class VideoPose:
 
     def __init__(
         self,
-        model: str | Config = BEST_MODEL,
+        model: str | Config = 'auto',
         checkpoint: str | None = None,
         device: str = 'cpu',
         backend: str = 'auto',
@@ -87,11 +90,21 @@ class VideoPose:
         ):
             if value < least:
                 raise ValueError(f'{name}={value}: give at least {least}')
-        if checkpoint is None and isinstance(model, str):
-            model, checkpoint = find_model(model)
+        how = device, backend, flip_test
         # What MMPose sets while it builds is gone after: the program may be one of another scope
         with DefaultScope.overwrite_default_scope('mmpose'):
-            self.model = PoseModel(model, checkpoint, device, backend, flip_test, network)
+            if model == 'auto':
+                if checkpoint is not None or network is not None:
+                    raise ValueError(
+                        f'checkpoint={checkpoint} and network={network} are of one model: name it, '
+                        "model='auto' means two"
+                    )
+                pair = (PoseModel(*find_model(name), *how) for name in BY_SIZE)
+                self.model = PoseBySize(*pair, SMALL_BELOW)
+            else:
+                if checkpoint is None and isinstance(model, str):
+                    model, checkpoint = find_model(model)
+                self.model = PoseModel(model, checkpoint, *how, network)
         self.dataset_meta = self.model.dataset_meta
         self.detector = detector
         self.detect_every = detect_every
