@@ -19,7 +19,6 @@ import numpy as np
 
 from ..datasets.errors import DataNotFoundError, LabelError
 from .box_file import FileBoxes
-from .person_detector import PersonDetector
 
 __all__ = ['DetectorBoxes', 'EveryNth', 'FileBoxes', 'FixedBoxes', 'WholeFrameBoxes']
 
@@ -74,7 +73,8 @@ class EveryNth:
     """A detector that looks at every n-th frame.
 
     Args:
-        detector: A box source.
+        detector: A box source. If it has a ``score_thr`` and ``detect(image, score_thr)``, boxes
+            half as sure are enough for people who were seen a moment ago.
         every: n; 1 is every frame, and then the detector alone says who is there.
     """
 
@@ -83,8 +83,7 @@ class EveryNth:
         self.patience = 0 if every == 1 else 1
         self.start_thr = 0.0
         self._detect = detector
-        if isinstance(detector, PersonDetector):
-            # Half as sure is enough for someone who was seen a moment ago
+        if hasattr(detector, 'detect') and hasattr(detector, 'score_thr'):
             self.start_thr = detector.score_thr
             self._detect = lambda index, image: detector.detect(image, 0.5 * detector.score_thr)
         self._last: int | None = None
@@ -142,10 +141,14 @@ class DetectorBoxes:
 
     def __call__(self, index: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Detect the people of the frame."""
+        return self.detect(image, self.score_thr)
+
+    def detect(self, image: np.ndarray, score_thr: float) -> tuple[np.ndarray, np.ndarray]:
+        """As a call, with another lowest score."""
         from mmdet.apis import inference_detector
 
         found = inference_detector(self.detector, image).pred_instances.cpu().numpy()
-        kept = (found.labels == self.category) & (found.scores >= self.score_thr)
+        kept = (found.labels == self.category) & (found.scores >= score_thr)
         return found.bboxes[kept].astype(np.float64), found.scores[kept].astype(np.float64)
 
     def __str__(self) -> str:
