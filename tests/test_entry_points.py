@@ -121,6 +121,24 @@ def test_published_weights_are_the_same_in_half_precision(trained, tmp_path, cap
     assert torch.load(out)['meta']['dataset_meta']['keypoint_id2name'][0] == 'nose'
 
 
+def test_the_mean_of_several_checkpoints_is_published(trained, tmp_path):
+    first = torch.load(trained / 'epoch_1.pth', weights_only=False)['state_dict']
+    other = {k: v + 0.25 if v.is_floating_point() else v for k, v in first.items()}
+    torch.save({'state_dict': other}, tmp_path / 'other.pth')
+    options = '--config', LSPE, '--average-with', tmp_path / 'other.pth'
+    run_tool('publish_model', trained / 'epoch_1.pth', tmp_path / 'mean.pth', *options)
+    mean = torch.load(tmp_path / 'mean.pth')['state_dict']
+    assert mean.keys() == first.keys()
+    for name, value in mean.items():
+        wanted = first[name] + 0.125 if value.is_floating_point() else first[name]
+        torch.testing.assert_close(value.to(wanted.dtype), wanted, rtol=1e-3, atol=1e-3)
+    name = next(iter(other))
+    torch.save({'state_dict': {k: v for k, v in other.items() if k != name}}, tmp_path / 'part.pth')
+    options = '--config', LSPE, '--average-with', tmp_path / 'part.pth'
+    with pytest.raises(CheckpointError, match='does not fit'):
+        run_tool('publish_model', trained / 'epoch_1.pth', tmp_path / 'x.pth', *options)
+
+
 def test_published_weights_never_replace_what_they_are_made_of(trained):
     path = trained / 'epoch_1.pth'
     before = path.read_bytes()
