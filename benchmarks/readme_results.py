@@ -232,7 +232,8 @@ def accuracy(name: str = 'accuracy') -> str:
     note = (
         'PCK@0.2 / PCK@0.1 of the torso, limbs, no flip test, by the heatmaps of one frame. The '
         'names are those of configs: `coco` stands before the frozen network, in `joint` the '
-        'network learned too, ours from the adapted front end on. '
+        'network learned too, ours from the adapted front end on, and in `labels` it went on from '
+        'there with labels beside the teacher. What is shipped is halfway between the last two. '
     )
     return '\n\n'.join((markdown(head, rows), note + laid_out_by(result), trained_by(result)))
 

@@ -21,7 +21,7 @@ def make_labels(folder):
     images = []
     for number in range(7):
         cv2.imwrite(str(folder / f'{number}.png'), np.full((240, 320, 3), 10 * number, np.uint8))
-        images.append(dict(id=number, file_name=f'{number}.png'))
+        images.append(dict(id=number, file_name=f'{number}.png', vid_id='1'))
     tall = dict(image_id=6, bbox=BOX, keypoints=joints.ravel().tolist())
     short = dict(image_id=2, bbox=[0, 0, 40, 100], keypoints=joints.ravel().tolist())
     unseen = dict(tall, image_id=3, keypoints=np.where([1, 1, 0], joints, 0).ravel().tolist())
@@ -35,6 +35,10 @@ def test_tall_people_come_with_the_frames_about_theirs(person_size, tmp_path):
     ((files, label),) = person_size.read_people(tmp_path / 'labels.json', 10)
     assert label == tall
     assert [file.name for file in files] == ['4.png', '5.png', '6.png', '6.png', '6.png']
+    photographs = (tmp_path / 'labels.json').read_text().replace('vid_id', 'note')
+    (tmp_path / 'labels.json').write_text(photographs)
+    ((files, _),) = person_size.read_people(tmp_path / 'labels.json', 10)
+    assert {file.name for file in files} == {'6.png'}
 
 
 @pytest.mark.parametrize('height', [40, 80, 120])
