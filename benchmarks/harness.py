@@ -12,6 +12,9 @@ import sys
 import time
 from collections.abc import Callable
 
+# As tools/prelude.py has it, which says why; read when NumPy is loaded.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+
 import torch
 
 __all__ = ['RESULTS', 'current_commit', 'describe_machine', 'time_interleaved', 'write_result']

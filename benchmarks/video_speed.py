@@ -20,9 +20,9 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 
+import harness  # before NumPy: it gives its linear algebra one thread, as the tools do
 import numpy as np
 import torch
-from harness import current_commit, write_result
 from rich.progress import track
 
 from star_pose import VideoPose
@@ -140,13 +140,13 @@ def main() -> None:
     columns = list(rows[0])[:-2]
     print(markdown_table(columns, [[str(row[column]) for column in columns] for row in rows]))
     result = {
-        'commit': current_commit(),
+        'commit': harness.current_commit(),
         'video': pathlib.Path(args.video).name,
         'frames': args.frames,
         'rounds': args.rounds,
         'rows': rows,
     }
-    print(write_result(args.name, result, shlex.join(['python', *sys.argv])))
+    print(harness.write_result(args.name, result, shlex.join(['python', *sys.argv])))
 
 
 if __name__ == '__main__':

@@ -62,6 +62,8 @@ class PersonDetector:
         self.nms_thr = nms_thr
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Between two looks its threads would wait for work at full speed
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         self._session = onnxruntime.InferenceSession(
             weights, options, providers=['CPUExecutionProvider']
         )
