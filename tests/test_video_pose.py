@@ -316,7 +316,7 @@ def test_smoothing_takes_the_jitter_out_and_keeps_up(checkpoint):
         found[smoothing] = np.stack([r.keypoints[:, 1] for r in poser(frames, boxes)])
     jitter = {key: np.abs(np.diff(poses, 2, axis=0)).mean() for key, poses in found.items()}
     error = {key: np.abs(poses - wanted).mean() for key, poses in found.items()}
-    assert jitter[True] < 0.35 * jitter[False]
+    assert jitter[True] < 0.5 * jitter[False]  # of white noise; more would cost joints that move
     assert error[True] < error[False]
 
 
