@@ -122,7 +122,7 @@ def test_published_weights_are_the_same_in_half_precision(trained, tmp_path, cap
 
 
 def test_the_mean_of_several_checkpoints_is_published(trained, tmp_path):
-    first = torch.load(trained / 'epoch_1.pth', weights_only=False)['state_dict']
+    first = torch.load(trained / 'epoch_1.pth')['state_dict']
     other = {k: v + 0.25 if v.is_floating_point() else v for k, v in first.items()}
     torch.save({'state_dict': other}, tmp_path / 'other.pth')
     options = '--config', LSPE, '--average-with', tmp_path / 'other.pth'

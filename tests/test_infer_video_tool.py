@@ -324,6 +324,13 @@ def test_wrong_command_lines_are_told(folder, capsys):
         assert said in capsys.readouterr().err, options
 
 
+def test_a_network_of_one_model_is_not_for_the_two_that_are_chosen_by_size(folder, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_tool('infer_video', folder / 'blobs.mp4', '--network', 'int8.onnx')
+    assert ended.value.code == 2
+    assert 'name it by --model' in capsys.readouterr().err
+
+
 def test_written_video_has_the_rate_the_frames_and_their_times(tmp_path):
     frames = [np.full((31, 45, 3), value, np.uint8) for value in (0, 100, 250)]
     with VideoWriter(tmp_path / 'v.mp4', rate=12.5) as writer:

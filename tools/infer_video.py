@@ -129,7 +129,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error(f'--kpt-thr must lie between 0 and 1, got {args.kpt_thr}')
     if args.box_thr is not None and not 0 < args.box_thr < 1:
         parser.error(f'--box-thr must lie between 0 and 1, got {args.box_thr}')
-    if args.network and not configs and args.model in (None, 'auto'):
+    args.by_size = not configs and args.model in (None, 'auto')
+    if args.network and args.by_size:
         parser.error('--network is of one model: name it by --model, or give config and checkpoint')
     if args.det_checkpoint and not args.det_config:
         parser.error('--det-checkpoint needs --det-config')
@@ -282,7 +283,7 @@ def summarise(args: argparse.Namespace, poser: VideoPose, source: FrameSource,
         f'\n{source.name}: {outputs.frames} frames, {outputs.poses} poses, '
         f'{len(outputs.tracks)} tracks; boxes: {boxes}'
     )
-    if args.config is None and args.model in (None, 'auto'):
+    if args.by_size:
         small, large = BY_SIZE
         print(
             f'poses by {large}; of people below {SMALL_BELOW} pixels by {small}, whose weights are '
