@@ -6,6 +6,8 @@ The people are those of the validation files of ``clip_pool.py``, and the handba
 ``handball.py``; a clip is clean or degraded by blur, noise and H.264. MoveNet as published sees the
 high-resolution crop, then the clip's middle frame enlarged; the shipped models see the clip, and
 decode one frame's heatmaps, or those of five frames. In float32, without a flip test.
+
+``--weights`` measures another adapted model in their place, such as one whose network is frozen.
 """
 
 from __future__ import annotations
@@ -32,14 +34,14 @@ KINDS = ('clean', 'degraded')
 WEIGHTS = CONFIGS.parent / 'projects' / 'star_pose' / 'weights'
 
 
-def systems_of(network: str) -> dict[str, tuple[str, int, bool]]:
-    """Name to config, frames that it reads (0: the crop), and whether it is the shipped model."""
+def systems_of(network: str, adapted: str) -> dict[str, tuple[str, int, bool]]:
+    """Name to config, frames that it reads (0: the crop), and whether it is the adapted model."""
     title = f'MoveNet {network.title()}'
     return {
         f'{title} on the 256x192 crop': (f'baselines/bicubic_movenet-{network}', 0, False),
         f'bicubic, {title}': (f'baselines/bicubic_movenet-{network}', 1, False),
-        f'star_pose_movenet-{network}, one frame': (f'adapt/movenet-{network}', WINDOW, True),
-        f'star_pose_movenet-{network}': (f'adapt/movenet-{network}', NUM_FRAMES, True),
+        f'{adapted}, one frame': (f'adapt/movenet-{network}', WINDOW, True),
+        adapted: (f'adapt/movenet-{network}', NUM_FRAMES, True),
     }
 
 
@@ -86,16 +88,21 @@ def main() -> None:
     parser.add_argument('network', choices=('lightning', 'thunder'))
     parser.add_argument('--pool', type=pathlib.Path, help='folder of clip_pool.py')
     parser.add_argument('--handball', help='folder of the handball sequence')
-    parser.add_argument('--weights', type=pathlib.Path, default=WEIGHTS, help='folder of them')
+    parser.add_argument('--weights', type=pathlib.Path, help='of another adapted model')
+    parser.add_argument('--title', help='how the tables call that model')
+    parser.add_argument('--name', help='of the file under results/')
     args = parser.parse_args()
     init_default_scope('mmpose')
     sets = read_samples(args)
     if not sets:
         parser.error('give at least one of --pool and --handball')
-    weights = args.weights / f'star_pose_movenet-{args.network}_64x48.pth'
+    adapted = f'star_pose_movenet-{args.network}'
+    weights = args.weights or WEIGHTS / f'{adapted}_64x48.pth'
     scores = {}
-    for system, (config, num_frames, shipped) in systems_of(args.network).items():
-        model = build(config, num_frames, weights if shipped else None)
+    for system, (config, num_frames, is_adapted) in systems_of(
+        args.network, args.title or adapted
+    ).items():
+        model = build(config, num_frames, weights if is_adapted else None)
         for name, samples in sets.items():
             if num_frames == 0 and name.endswith('degraded'):
                 continue  # what is degraded is the small clip
@@ -110,7 +117,7 @@ def main() -> None:
         'pck_torso': scores,
     }
     command = shlex.join(['python', *sys.argv])
-    print(write_result(f'adaptation_{args.network}', result, command))
+    print(write_result(args.name or f'adaptation_{args.network}', result, command))
 
 
 if __name__ == '__main__':

@@ -269,9 +269,13 @@ def trained_by(result: dict) -> str:
     return '\n'.join(['Trained by:', '', *lines])
 
 
-def adaptation() -> str:
-    """PCK of the torso of what is shipped, beside bicubic and the high-resolution crop."""
-    results = [read(f'adaptation_{network}') for network in ('lightning', 'thunder')]
+def adaptation(state: str = '') -> str:
+    """PCK of the torso of what is shipped, beside bicubic and the high-resolution crop.
+
+    Args:
+        state: Of another state of the models, as it ends the names of the result files.
+    """
+    results = [read(f'adaptation_{network}{state}') for network in ('lightning', 'thunder')]
     results = [result for result in results if result is not None]
     if not results:
         return MISSING
@@ -290,6 +294,23 @@ def adaptation() -> str:
         f'{markdown(head, rows)}\n\nPCK@0.2 / PCK@0.1 of the torso, without a flip test. People: '
         f'{people}. {made}'
     )
+
+
+def posetrack_ap() -> str:
+    """AP by PoseTrack's rules, by groups of joints, of every labelled person of a data set."""
+    result = read('posetrack_ap')
+    if result is None:
+        return MISSING
+    rows = [
+        [row['title'], kind, *(f'{value:.1f}' for value in row[kind].values())]
+        for row in result['rows']
+        for kind in KINDS
+    ]
+    groups = [name.removesuffix(' AP') for name in result['rows'][0]['clean']]
+    head = ['model', 'clip', *('all' if name == 'AP' else name for name in groups)]
+    made = '\n'.join(f'- {row["title"]}, commit {row["commit"]}: `{row["command"]}`.'
+                     for row in result['rows'])  # fmt: skip
+    return f'{markdown(head, rows)}\n\nBoxes of the labels, no flip test. Measured by:\n\n{made}'
 
 
 def zoo() -> str:
@@ -362,7 +383,9 @@ def render() -> str:
     """Make the whole section."""
     parts = {
         'The shipped adapted weights, PCK of the torso': adaptation(),
-        'The same on a real sequence by groups of joints, PCK@0.2': handball(),
+        'The same where the networks stayed frozen': adaptation('_frozen'),
+        "AP by PoseTrack's rules, rendered videos": posetrack_ap(),
+        'The shipped weights on a real sequence by groups of joints, PCK@0.2': handball(),
         'Speed of the shipped models and the flagship, end to end, beside cascades': speed(
             'speed_shipped'
         ),

@@ -65,7 +65,8 @@ def test_systems_see_the_middle_frames_or_the_crop(adaptation):
     labels = PoseDataSample(metainfo=dict(target_idx=4, frame_paths=tuple(map(str, range(9)))))
     labels.gt_sr = PixelData(img=torch.full((3, 256, 192), 7, dtype=torch.uint8))
     samples = [{'inputs': clip, 'data_samples': labels}]
-    numbers = [num_frames for _, num_frames, _ in adaptation.systems_of('lightning').values()]
+    systems = adaptation.systems_of('lightning', 'ours')
+    numbers = [num_frames for _, num_frames, _ in systems.values()]
     crop, bicubic, adapted, evidence = (
         adaptation.shown(samples, num_frames)[0]['inputs'] for num_frames in numbers
     )
@@ -85,9 +86,9 @@ def test_bicubic_reads_the_untouched_network_and_the_adapted_its_own(adaptation)
     published = torch.load(adaptation.WEIGHTS / 'movenet-lightning.pth', weights_only=True)
     adapted = torch.load(weights, weights_only=True)['state_dict']
     name = 'head.final_layer.weight'
-    for config, num_frames, shipped in adaptation.systems_of('lightning').values():
+    for config, num_frames, is_adapted in adaptation.systems_of('lightning', 'ours').values():
         with DefaultScope.overwrite_default_scope('mmpose'):
-            model = adaptation.build(config, num_frames, weights if shipped else None)
+            model = adaptation.build(config, num_frames, weights if is_adapted else None)
         found = model.state_dict()[f'head.pose_net.{name}']
-        wanted = adapted[f'head.pose_net.{name}'] if shipped else published['state_dict'][name]
+        wanted = adapted[f'head.pose_net.{name}'] if is_adapted else published['state_dict'][name]
         assert found.equal(wanted.float()), config

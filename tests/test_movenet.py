@@ -18,13 +18,16 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData, PixelData
 from mmpose.apis import MMPoseInferencer
 from mmpose.datasets.datasets import CocoDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from skimage import data
 
 from movenet_crops import CROPS, PUBLIC, movenet_crop
+from star_pose.checkpoint import load_weights
 from star_pose.codecs import CellCentreHeatmap
-from star_pose.models import MoveNet
+from star_pose.datasets import PoseTrackClipDataset
+from star_pose.models import MoveNet, MoveNetHead
 from star_pose.models.backbones.stem_map import find_stem, run_stem, run_trunk
 from tiny_runs import REPO
 
@@ -151,6 +154,61 @@ def test_other_sizes_are_taken_where_the_pyramid_fits(network):
 def test_an_unknown_arch_is_named():
     with pytest.raises(ValueError, match=r"arch='tiny'.*lightning.*thunder"):
         MoveNet('tiny')
+
+
+def posetrack_head(published: dict) -> torch.nn.Module:
+    """MoveNet's head with PoseTrack18's joints, whose two own are as likely as 1 everywhere."""
+    head = MoveNetHead(joints='posetrack18')
+    head.init_weights()
+    names = [name for name in published if name.startswith('head.')]
+    weights = {name.removeprefix('head.'): published[name] for name in names}
+    assert head.load_state_dict(weights, strict=False).missing_keys == [
+        'neck_and_head_top.weight', 'neck_and_head_top.bias'
+    ]  # fmt: skip
+    return head.eval()
+
+
+def test_neck_and_head_top_stand_where_the_eyes_were_and_all_others_are_kept(network):
+    published = network.state_dict()
+    head = posetrack_head(published)
+    torch.nn.init.constant_(head.neck_and_head_top.bias, 50.0)
+    image = preprocessed(network, movenet_crop('astronaut'))
+    with torch.no_grad():
+        levels = network.backbone(image)
+        coco, posetrack = network.head(levels), head(levels)
+    names = [
+        parse_pose_metainfo(kind.METAINFO)['keypoint_id2name']
+        for kind in (CocoDataset, PoseTrackClipDataset)
+    ]
+    own = [joint for joint in range(17) if names[0][joint] != names[1][joint]]
+    assert [names[1][joint] for joint in own] == ['head_bottom', 'head_top']
+    assert (posetrack[:, own] == 1).all()
+    kept = [joint for joint in range(17) if joint not in own]
+    assert posetrack[:, kept].equal(coco[:, kept])
+
+
+def test_an_untrained_neck_is_as_rare_as_any_joint(network):
+    head = posetrack_head(network.state_dict())
+    with torch.no_grad():
+        maps = head(network.backbone(preprocessed(network, movenet_crop('camera'))))
+    assert maps[:, 1:3].mean().item() == pytest.approx(0.1, abs=0.03)
+
+
+def test_weights_of_19_joints_serve_coco_and_posetrack(tmp_path):
+    known = MoveNetHead(joints='posetrack18')
+    torch.save({'state_dict': known.state_dict()}, tmp_path / 'known.pth')
+    for joints in ('coco', 'posetrack18'):
+        head = MoveNetHead(joints=joints)
+        load_weights(head, tmp_path / 'known.pth')
+        for name, value in head.state_dict().items():
+            assert value.equal(known.state_dict()[name])
+
+
+def test_other_joints_are_refused():
+    with pytest.raises(ValueError, match=r"joints is 'mpii'.*'coco' or 'posetrack18'"):
+        MoveNetHead(joints='mpii')
+    with pytest.raises(ValueError, match='out_channels is 14; PoseTrack18 has 17'):
+        MoveNetHead(joints='posetrack18', out_channels=14)
 
 
 def inferred(network: torch.nn.Module, rgb: np.ndarray) -> InstanceData:

@@ -13,9 +13,9 @@ from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
 from mmengine.utils.dl_utils import mmcv_full_available
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
 
 CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
@@ -257,6 +257,34 @@ def test_the_evidence_recipe_trains_the_weights_of_the_frames_alone():
     moved = {k for k, value in model.state_dict().items() if not torch.equal(value, before[k])}
     assert moved
     assert all(key.startswith('head.evidence_fusion.') for key in moved)
+
+
+@pytest.mark.slow
+def test_the_posetrack_recipe_trains_neck_and_head_top_alone():
+    config = Config.fromfile(CONFIGS / 'adapt/movenet-lightning_64x48_posetrack.py')
+    make_small(config.model)
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    optimiser = build_optim_wrapper(model, config.optim_wrapper.to_dict())
+    joints = np.random.default_rng(0).uniform(20, 170, (1, 17, 2)).astype(np.float32)
+    codec = KEYPOINT_CODECS.build(config.labels)
+    encoded = codec.encode(joints, np.ones((1, 17), np.float32))
+    sample = PoseDataSample()
+    sample.gt_fields = PixelData(heatmaps=torch.from_numpy(encoded['heatmaps']))
+    sample.gt_instance_labels = InstanceData(
+        keypoint_weights=torch.from_numpy(encoded['keypoint_weights'])
+    )
+    batch = dict(
+        inputs=[torch.randint(0, 256, (config.num_frames, 3, 64, 48), dtype=torch.uint8)],
+        data_samples=[sample],
+    )
+    before = copy.deepcopy(model.state_dict())
+    losses = [model.train_step(batch, optimiser)['loss'].item() for _ in range(3)]
+    assert losses[2] < losses[0]
+    moved = {k for k, value in model.state_dict().items() if not torch.equal(value, before[k])}
+    name = 'head.pose_net.head.neck_and_head_top'
+    assert moved == {f'{name}.weight', f'{name}.bias'}
 
 
 @needs_mmagic

@@ -1,0 +1,73 @@
+# PoseTrack18's 17 joints. MoveNet knows neither neck nor head top; the shipped weights know them beside
+# COCO's 17 joints. With evidence of five frames, by PoseTrack's rules:
+#   python tools/test.py configs/adapt/movenet-lightning_64x48_posetrack.py WEIGHTS
+# Trained by labels are these two joints alone, on what the adapted network sees of a person:
+# --cfg-options load_from=WEIGHTS. All others stay as they are.
+_base_ = './movenet-lightning_64x48_evidence.py'
+
+codec = dict(
+    type='CellCentreHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2, unbiased=True,
+    blur_kernel_size=3, centre_prior=32)
+labels = dict(type='CellCentreHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=1)
+scale = 4
+num_frames = 9  # five windows of five
+
+model = dict(
+    head=dict(
+        freeze_pose_net=False,
+        distillation=None,
+        pose_net=dict(
+            head=dict(
+                joints='posetrack18',
+                loss=dict(type='BoundedFocalHeatmapLoss', use_target_weight=True)))))
+
+dataset_type = 'PoseTrackClipDataset'
+data_root = 'data/posetrack18/'
+
+train_pipeline = [
+    dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
+    dict(type='LoadClip'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='RandomBBoxTransform', scale_factor=(0.75, 1.25), rotate_factor=40),
+    dict(type='ClipAffine', input_size=codec['input_size']),
+    dict(type='GenerateTarget', encoder=labels),
+    dict(
+        type='GenerateLRClip',
+        scale=scale,
+        downsample=['bicubic', 'bilinear', 'area'],
+        before=[
+            dict(type='ClipBlur', sigma=(0.2, 2.0), prob=0.4),
+            dict(type='ClipMotionBlur', length=(2.0, 12.0), prob=0.2)],
+        after=[
+            dict(type='ClipLowLight', prob=0.1),
+            dict(type='ClipNoise', sigma=(2.0, 14.0), prob=0.5),
+            dict(type='ClipJPEG', quality=(30, 95), prob=0.1),
+            dict(type='ClipH264', crf=(20, 38), prob=0.4)],
+        prob=0.72),
+    dict(type='PackClipInputs'),
+]
+train_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/posetrack18_train.json',
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/posetrack18_val.json'))
+test_dataloader = val_dataloader
+
+# poseval's AP; ground truth of the files, which carry what samples do not: ignore regions.
+val_evaluator = dict(
+    _delete_=True,
+    type='PoseTrackMetric',
+    ann_file=data_root + 'annotations/posetrack18_val.json')
+test_evaluator = val_evaluator
+
+optim_wrapper = dict(
+    optimizer=dict(lr=1e-2),
+    paramwise_cfg=dict(custom_keys=dict(
+        pose_net=dict(lr_mult=0.0), neck_and_head_top=dict(lr_mult=1.0))))
