@@ -4,10 +4,10 @@
 
 The people are those of the validation files of ``clip_pool.py``, and the handball sequence of
 ``handball.py``; a clip is clean or degraded by blur, noise and H.264. MoveNet as published sees the
-high-resolution crop, then the clip's middle frame enlarged; the shipped models see the clip, and
+high-resolution crop, then the clip's middle frame enlarged; the shipped models see the clip. Both
 decode one frame's heatmaps, or those of five frames. In float32, without a flip test.
 
-``--weights`` measures another adapted model in their place, such as one whose network is frozen.
+``--weights`` measures another adapted model, such as one whose network is frozen, and it alone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def systems_of(network: str, adapted: str) -> dict[str, tuple[str, int, bool]]:
     title = f'MoveNet {network.title()}'
     return {
         f'{title} on the 256x192 crop': (f'baselines/bicubic_movenet-{network}', 0, False),
-        f'bicubic, {title}': (f'baselines/bicubic_movenet-{network}', 1, False),
+        f'bicubic, {title}, one frame': (f'baselines/bicubic_movenet-{network}', 1, False),
+        f'bicubic, {title}': (f'baselines/bicubic_movenet-{network}', NUM_FRAMES, False),
         f'{adapted}, one frame': (f'adapt/movenet-{network}', WINDOW, True),
         adapted: (f'adapt/movenet-{network}', NUM_FRAMES, True),
     }
@@ -47,10 +48,14 @@ def systems_of(network: str, adapted: str) -> dict[str, tuple[str, int, bool]]:
 
 def build(config: str, num_frames: int, weights: pathlib.Path | None) -> torch.nn.Module:
     """Build a system, with the weights, or with the network's own where there are none."""
-    form = 'evidence' if num_frames > WINDOW else 'coco'
-    model_config = Config.fromfile(CONFIGS / f'{config}_64x48_{form}.py').model
+    model_config = Config.fromfile(CONFIGS / f'{config}_64x48_coco.py').model
     if num_frames == 0:
         model_config.backbone.scale = model_config.head.scale = 1
+    if num_frames > WINDOW:  # as in the config of evidence
+        model_config.data_preprocessor.window = WINDOW
+        model_config.head.evidence_fusion = dict(
+            type='EvidenceFusion', num_frames=num_frames - WINDOW + 1
+        )
     model = MODELS.build(model_config)
     if weights is None:
         model.init_weights()
@@ -98,10 +103,10 @@ def main() -> None:
         parser.error('give at least one of --pool and --handball')
     adapted = f'star_pose_movenet-{args.network}'
     weights = args.weights or WEIGHTS / f'{adapted}_64x48.pth'
-    scores = {}
-    for system, (config, num_frames, is_adapted) in systems_of(
-        args.network, args.title or adapted
-    ).items():
+    systems, scores = systems_of(args.network, args.title or adapted), {}
+    for system, (config, num_frames, is_adapted) in systems.items():
+        if args.weights and not is_adapted:
+            continue  # stands beside the shipped model
         model = build(config, num_frames, weights if is_adapted else None)
         for name, samples in sets.items():
             if num_frames == 0 and name.endswith('degraded'):

@@ -67,14 +67,15 @@ def test_systems_see_the_middle_frames_or_the_crop(adaptation):
     samples = [{'inputs': clip, 'data_samples': labels}]
     systems = adaptation.systems_of('lightning', 'ours')
     numbers = [num_frames for _, num_frames, _ in systems.values()]
-    crop, bicubic, adapted, evidence = (
+    crop, bicubic, bicubic_evidence, adapted, evidence = (
         adaptation.shown(samples, num_frames)[0]['inputs'] for num_frames in numbers
     )
     assert crop.shape == (1, 3, 256, 192)
     assert crop.unique().tolist() == [7]
     assert bicubic[:, 0, 0, 0].tolist() == [4]
     assert adapted[:, 0, 0, 0].tolist() == [2, 3, 4, 5, 6]
-    assert evidence[:, 0, 0, 0].tolist() == list(range(9))
+    for shown in (bicubic_evidence, evidence):
+        assert shown[:, 0, 0, 0].tolist() == list(range(9))
     labels_shown = adaptation.shown(samples, 5)[0]['data_samples']
     assert labels_shown.target_idx == 2
     assert labels_shown.frame_paths == ('2', '3', '4', '5', '6')
@@ -92,3 +93,4 @@ def test_bicubic_reads_the_untouched_network_and_the_adapted_its_own(adaptation)
         found = model.state_dict()[f'head.pose_net.{name}']
         wanted = adapted[f'head.pose_net.{name}'] if is_adapted else published['state_dict'][name]
         assert found.equal(wanted.float()), config
+        assert model.head.num_evidence == (5 if num_frames == 9 else 1)

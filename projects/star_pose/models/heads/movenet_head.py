@@ -55,7 +55,9 @@ class MoveNetHead(HeatmapHead):
         if joints == 'posetrack18' and out_channels != 17:
             raise ValueError(f'out_channels is {out_channels}; PoseTrack18 has 17 joints')
         final = {'type': 'Normal', 'std': 0.001, 'bias': PRIOR_LOGIT}
-        layers = ['final_layer', 'neck_and_head_top'] if joints == 'posetrack18' else ['final_layer']
+        layers = (
+            ['final_layer', 'neck_and_head_top'] if joints == 'posetrack18' else ['final_layer']
+        )
         override = [{'name': name, **final} for name in layers]
         default = {'type': 'Kaiming', 'layer': 'Conv2d', 'mode': 'fan_in', 'override': override}
         super().__init__(
