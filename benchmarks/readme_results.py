@@ -312,9 +312,14 @@ def posetrack_ap() -> str:
     ]
     groups = [name.removesuffix(' AP') for name in result['rows'][0]['clean']]
     head = ['model', 'clip', *('all' if name == 'AP' else name for name in groups)]
-    made = '\n'.join(f'- {row["title"]}, commit {row["commit"]}: `{row["command"]}`.'
-                     for row in result['rows'])  # fmt: skip
-    return f'{markdown(head, rows)}\n\nBoxes of the labels, no flip test. Measured by:\n\n{made}'
+    made = '\n'.join(
+        f'- {row["title"]}, commit {row["commit"]}: `{row["command"]}`.' for row in result['rows']
+    )
+    return (
+        f'{markdown(head, rows)}\n\nBoxes of the labels, no flip test; every person of the videos, '
+        'which are other ones than those of the training, by the same generator. Measured by:\n\n'
+        f'{made}'
+    )
 
 
 def zoo() -> str:
@@ -387,7 +392,8 @@ def render() -> str:
     """Make the whole section."""
     parts = {
         'The shipped adapted weights, PCK of the torso': adaptation(),
-        'The same where the networks stayed frozen': adaptation('_frozen'),
+        "The same before frozen networks (Lightning's front end after 1,875 steps of 16 clips, "
+        "Thunder's after 375 more)": adaptation('_frozen'),
         "AP by PoseTrack's rules, rendered videos": posetrack_ap(),
         'The shipped weights on a real sequence by groups of joints, PCK@0.2': handball(),
         'Speed of the shipped models and the flagship, end to end, beside cascades': speed(
