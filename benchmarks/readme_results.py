@@ -234,7 +234,8 @@ def accuracy(name: str = 'accuracy') -> str:
         'names are those of configs: `coco` stands before the frozen network, in `joint` the '
         'network learned too, ours from the adapted front end on, and in `labels` it went on from '
         'there with labels beside the teacher. What is shipped is halfway between the last two. '
-        'EDSR learned by pixels from 1875 x 16 of the same clips (`train_sr.py`). '
+        'EDSR learned by pixels from 1875 x 16 of the same clips (`train_sr.py`). `synthetic` is '
+        '`labels` from MoveNet as published on, by the rendered half of the clips alone. '
     )
     return '\n\n'.join((markdown(head, rows), note + laid_out_by(result), trained_by(result)))
 
