@@ -296,7 +296,7 @@ def adaptation(state: str = '', one_frame: bool = True) -> str:
     made = ' '.join(f'Commit {result["commit"]}. {made_by(result)}' for result in results)
     return (
         f'{markdown(head, rows)}\n\nPCK@0.2 / PCK@0.1 of the torso, by the heatmaps of five '
-        f'frames where a row does not say otherwise; no flip test. People: '
+        'frames; of one on the crop, and where a row says so. No flip test. People: '
         f'{people}. {made}'
     )
 
