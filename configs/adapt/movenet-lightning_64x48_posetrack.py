@@ -5,12 +5,7 @@
 # --cfg-options load_from=WEIGHTS. All others stay as they are.
 _base_ = './movenet-lightning_64x48_evidence.py'
 
-codec = dict(
-    type='CellCentreHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2, unbiased=True,
-    blur_kernel_size=3, centre_prior=32)
 labels = dict(type='CellCentreHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=1)
-scale = 4
-num_frames = 9  # five windows of five
 
 model = dict(
     head=dict(
@@ -24,29 +19,8 @@ model = dict(
 dataset_type = 'PoseTrackClipDataset'
 data_root = 'data/posetrack18/'
 
-train_pipeline = [
-    dict(type='SampleClipFrames', num_frames=num_frames, target='centre'),
-    dict(type='LoadClip'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='RandomFlip', direction='horizontal'),
-    dict(type='RandomBBoxTransform', scale_factor=(0.75, 1.25), rotate_factor=40),
-    dict(type='ClipAffine', input_size=codec['input_size']),
-    dict(type='GenerateTarget', encoder=labels),
-    dict(
-        type='GenerateLRClip',
-        scale=scale,
-        downsample=['bicubic', 'bilinear', 'area'],
-        before=[
-            dict(type='ClipBlur', sigma=(0.2, 2.0), prob=0.4),
-            dict(type='ClipMotionBlur', length=(2.0, 12.0), prob=0.2)],
-        after=[
-            dict(type='ClipLowLight', prob=0.1),
-            dict(type='ClipNoise', sigma=(2.0, 14.0), prob=0.5),
-            dict(type='ClipJPEG', quality=(30, 95), prob=0.1),
-            dict(type='ClipH264', crf=(20, 38), prob=0.4)],
-        prob=0.72),
-    dict(type='PackClipInputs'),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline.insert(-2, dict(type='GenerateTarget', encoder=labels))
 train_dataloader = dict(
     dataset=dict(
         type=dataset_type,
