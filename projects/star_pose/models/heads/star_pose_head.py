@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -12,12 +11,9 @@ from mmpose.registry import MODELS
 from mmpose.utils.typing import Features, OptSampleList, Predictions, SampleList
 from torch import Tensor, nn
 
-from ..data_samples import (
-    check_target,
-    gather_pose_targets,
-    target_index,
-)
+from ..data_samples import check_target, gather_pose_targets
 from ..layers.pixel_grid import move_grid
+from .evidence_batch import EvidenceBatch
 from .head_checks import build_part, check_batch, check_sr_parts
 from .pose_handoff import build_handoff
 from .pose_teacher import PoseTeacher, build_pose_net, build_twin, freeze, full_precision, to_float
@@ -117,6 +113,7 @@ class STARPoseHead(BaseHead):
         self.sr_loss = None if sr_loss is None else MODELS.build(sr_loss)
         self.aux_head = build_part('aux_head', aux_head, in_channels=in_channels)
         self.evidence_fusion = None if evidence_fusion is None else MODELS.build(evidence_fusion)
+        self.batch = EvidenceBatch(self.evidence_fusion, target)
         self.distillation = None if distillation is None else MODELS.build(distillation)
         self.teacher: PoseTeacher | None = None
         if distillation is not None:
@@ -153,7 +150,7 @@ class STARPoseHead(BaseHead):
     @property
     def num_evidence(self) -> int:
         """Frames E of each sample whose heatmaps are fused."""
-        return 1 if self.evidence_fusion is None else self.evidence_fusion.num_frames
+        return self.batch.num_frames
 
     @property
     def _has_sr_loss(self) -> bool:
@@ -185,8 +182,7 @@ class STARPoseHead(BaseHead):
             feats: The LR target frame (N, 3, h, w) first and the fused map (N, C, h, w) last. With
                 evidence fusion there are N E of each.
         """
-        output = self.evidence(feats)
-        return output if self.evidence_fusion is None else self._fuse(output, feats[0])
+        return self.batch.fuse(self.evidence(feats), feats[0])
 
     def evidence(self, feats: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
         """Return what the pose head puts out for each clip by itself, before any fusion.
@@ -201,22 +197,6 @@ class STARPoseHead(BaseHead):
         pose_feats = self._pose_features(feats, sr)
         with full_precision(feats[-1]):
             return self.pose_head(pose_feats)
-
-    def _fuse(self, output: Tensor, frames: Tensor) -> Tensor:
-        """Fuse heatmaps (N E, K, h, w) of LR frames (N E, 3, h, w): (N, K, h, w)."""
-        maps, frames = (x.unflatten(0, (-1, self.num_evidence)) for x in (output, frames))
-        index = target_index(self.num_evidence, self.target)
-        with full_precision(output):
-            return self.evidence_fusion(maps, frames, index)
-
-    def _of_target(self, x: Tensor | Sequence) -> Tensor | tuple:
-        """Take the target's out of N E, in a tensor or nested in tuples: N."""
-        if self.evidence_fusion is None:
-            return x
-        if not isinstance(x, Tensor):
-            return tuple(self._of_target(item) for item in x)
-        index = target_index(self.num_evidence, self.target)
-        return x.unflatten(0, (-1, self.num_evidence))[:, index]
 
     def super_resolve(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return the SR target frame (N, 3, H, W), unclipped.
@@ -261,23 +241,17 @@ class STARPoseHead(BaseHead):
             wanted = self.handoff.needs_sr or (output_sr and index == 0)
             sr = self.super_resolve(view) if wanted else None
             if output_sr and index == 0:
-                add_pred_sr(self._of_target(sr), batch_data_samples)
+                add_pred_sr(self.batch.of_target(sr), batch_data_samples)
             levels = self._pose_features(view, sr)
             pose_feats.append(levels if self.evidence_fusion is None else (levels, view[0]))
         inner = {} if self.pose_net is None else self.pose_net.test_cfg
         test_cfg = {**inner, **test_cfg, 'flip_test': flip_test}
+        head = self.pose_head
+        head = head if self.evidence_fusion is None else self.batch.fusing_head(head)
         with full_precision(views[0][-1]):
-            return self._predicting_head().predict(
+            return head.predict(
                 pose_feats if flip_test else pose_feats[0], batch_data_samples, test_cfg=test_cfg
             )
-
-    def _predicting_head(self) -> nn.Module:
-        """Return the pose head, or a view of it whose maps are fused before it decodes them."""
-        if self.evidence_fusion is None:
-            return self.pose_head
-        view = copy.copy(self.pose_head)
-        view.forward = lambda feats: self._fuse(self.pose_head(feats[0]), feats[1])
-        return view
 
     def loss(
         self,
@@ -310,13 +284,13 @@ class STARPoseHead(BaseHead):
             pose_feats = self._pose_features(feats, sr)
         losses = {}
         with full_precision(feats[-1]):
-            sr = None if sr is None else self._of_target(sr.float())
+            sr = None if sr is None else self.batch.of_target(sr.float())
             weight = 1.0 if self.distillation is None else self.distillation.label_weight
             if weight:
                 inner = {} if self.pose_net is None else self.pose_net.train_cfg
                 losses = pose_losses(
                     self.pose_head,
-                    self._of_target(pose_feats),
+                    self.batch.of_target(pose_feats),
                     batch_data_samples,
                     {**inner, **(train_cfg or {})},
                     weight,
@@ -324,14 +298,13 @@ class STARPoseHead(BaseHead):
             if self.sr_loss is not None:
                 losses = sr_losses(self.sr_loss, sr, batch_data_samples, losses)
             if self.distillation is not None:
-                output = self.pose_head(pose_feats)
-                if self.evidence_fusion is not None:
-                    output = self._fuse(output, feats[0])
-                view = ({name: self._of_target(level) for name, level in seen.items()}, output)
-                losses.update(self._distil(view, self._of_target(feats[0]), sr, batch_data_samples))
+                output = self.batch.fuse(self.pose_head(pose_feats), feats[0])
+                levels = {name: self.batch.of_target(level) for name, level in seen.items()}
+                frame = self.batch.of_target(feats[0])
+                losses.update(self._distil((levels, output), frame, sr, batch_data_samples))
         if self.aux_head is not None:
             joints = gather_pose_targets(batch_data_samples, feats[-1].device)
-            fused = move_grid(self._of_target(feats[-1]), self.scale)
+            fused = move_grid(self.batch.of_target(feats[-1]), self.scale)
             losses['loss_aux'] = self.aux_head.loss(fused, *joints, self.scale)
         return losses
 
