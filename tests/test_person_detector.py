@@ -1,19 +1,22 @@
 """The converter of TensorFlow.js graphs, and the detector that came out of it."""
 
 import base64
+import dataclasses
 import hashlib
 import json
 import pathlib
 import re
 
 import av
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
 
-from star_pose.apis.person_detector import PersonDetector, _decode
+from star_pose.apis.person_detector import PersonDetector, _decode, _join
+from star_pose.apis.synthetic_demo import CLIP, make_clip
 from star_pose.apis.tfjs_graph import read_tfjs_graph
 from star_pose.apis.tfjs_to_onnx import tfjs_to_onnx
 from star_pose.datasets import DataNotFoundError, LabelError
@@ -200,24 +203,93 @@ def count_found(labels: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> np
     return found
 
 
-@pytest.mark.skipif(not VTEST.is_file(), reason=f'no {VTEST}: install the package opencv-doc')
-@pytest.mark.parametrize('tiles', [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_people_of_40_to_90_pixels_are_found(tiles):
-    """Hand-labelled frames; precision is over all detections, of any size."""
+def person(x: float, y: float, height: float, score: float) -> list[float]:
+    return [x, y, x + 0.4 * height, y + height, score]
+
+
+def join(whole: list, detail: list, tall: float = 100) -> list:
+    parts = [np.array(people, float).reshape(-1, 5) for people in (whole, detail)]
+    boxes, scores = _join(*((part[:, :4], part[:, 4]) for part in parts), tall, 0.5)
+    return np.hstack([boxes, scores[:, None]]).tolist()
+
+
+def test_a_look_at_the_detail_adds_small_people_and_no_parts_of_tall_ones():
+    tall, small = person(0, 0, 200, 0.6), person(300, 0, 60, 0.6)
+    head, beside = person(20, 10, 50, 0.9), person(200, 20, 40, 0.7)
+    assert join([tall, small], [head, beside]) == [tall, beside, small]
+    assert join([tall, small], []) == [tall, small]
+    assert join([], [beside, tall]) == [beside]  # the tall are the first look's
+
+
+def test_of_two_looks_at_a_small_person_the_surer_counts():
+    seen, again = person(300, 0, 60, 0.6), person(301, 1, 60, 0.8)
+    assert join([seen], [again]) == [again]
+    assert join([again], [seen]) == [again]
+
+
+def test_wide_frames_are_looked_at_in_more_detail(tmp_path, monkeypatch):
+    detector, looks = PersonDetector(), []
+    look = PersonDetector._look
+    monkeypatch.setattr(
+        PersonDetector,
+        '_look',
+        lambda self, image, tiles, thr: looks.append(tiles) or look(self, image, tiles, thr),
+    )
+    for width, expected in ((1000, [1]), (1001, [1, 2]), (3000, [1, 3])):
+        looks.clear()
+        detector(0, np.full((32, width, 3), 127, np.uint8))
+        assert looks == expected
+    monkeypatch.undo()
+
+    scene = dataclasses.replace(CLIP.scene, frames=1)
+    (path,) = make_clip(tmp_path, dataclasses.replace(CLIP, scene=scene)).iterdir()
+    image = cv2.imread(str(path))
+    wide = cv2.copyMakeBorder(image, 400, 410, 700, 740, cv2.BORDER_REPLICATE)  # 1920x1080
+    near = len(detector(0, image)[0])
+    assert near >= 2
+    assert len(detector(0, wide)[0]) >= near
+    assert len(PersonDetector(tiles=1)(0, wide)[0]) == 0
+
+
+def read_vtest() -> list[tuple[np.ndarray, np.ndarray]]:
+    """The hand-labelled frames of the file, and the boxes (N, 4) of their people."""
     frames = json.loads((REPO / 'tests' / 'vtest_people.json').read_text())['frames']
-    detector = PersonDetector(tiles=tiles)
-    wanted = hits = detections = true = 0
     with av.open(str(VTEST)) as container:
-        for index, frame in enumerate(container.decode(video=0)):
-            if str(index) not in frames:
-                continue
-            labels = np.array(frames[str(index)], float)
-            boxes, scores = detector(index, frame.to_ndarray(format='bgr24'))
-            found = count_found(labels, boxes, scores)
-            heights = labels[:, 3] - labels[:, 1]
-            asked = (heights >= 40) & (heights <= 90)
-            wanted, hits = wanted + asked.sum(), hits + (found & asked).sum()
-            detections, true = detections + len(boxes), true + found.sum()
-    assert wanted == 44
+        return [
+            (frame.to_ndarray(format='bgr24'), np.array(frames[str(index)], float))
+            for index, frame in enumerate(container.decode(video=0))
+            if str(index) in frames
+        ]
+
+
+def as_one(frames: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Four frames as one of twice the sides, which shows people as small as a wide view does."""
+    images, labels = zip(*frames, strict=True)
+    height, width = images[0].shape[:2]
+    image = np.vstack([np.hstack(images[:2]), np.hstack(images[2:])])
+    corners = ((0, 0), (width, 0), (0, height), (width, height))
+    moved = [boxes + np.tile(corner, 2) for boxes, corner in zip(labels, corners, strict=True)]
+    return image, np.concatenate(moved)
+
+
+@pytest.mark.skipif(not VTEST.is_file(), reason=f'no {VTEST}: install the package opencv-doc')
+@pytest.mark.parametrize(
+    ('tiles', 'four'), [(None, False), (2, False), (None, True)], ids=['one', 'in detail', 'wide']
+)
+def test_people_of_40_to_90_pixels_are_found(tiles, four):
+    """Hand-labelled frames; precision is over all detections, of any size."""
+    frames = read_vtest()
+    if four:
+        frames = [as_one(frames[start : start + 4]) for start in (0, 3, 6)]
+    detector = PersonDetector(tiles)
+    wanted = hits = detections = true = 0
+    for image, labels in frames:
+        boxes, scores = detector(0, image)
+        found = count_found(labels, boxes, scores)
+        heights = labels[:, 3] - labels[:, 1]
+        asked = (heights >= 40) & (heights <= 90)
+        wanted, hits = wanted + asked.sum(), hits + (found & asked).sum()
+        detections, true = detections + len(boxes), true + found.sum()
+    assert wanted >= 44
     assert hits / wanted >= 0.9
     assert true / detections >= 0.9

@@ -48,7 +48,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='FILE', help='file to write (.onnx)')
     parser.add_argument('--int8', action='store_true', help='convolutions in 8-bit integers')
     parser.add_argument('--num', type=int, default=64, help='people to look at (64)')
-    parser.add_argument('--tiles', type=int, default=1, help='n x n tiles for the detector')
     parser.add_argument('--whole-frame', action='store_true', help='one person, who fills a frame')
     parser.add_argument('--overwrite', action='store_true', help='replace a file that exists')
     command_line.add_config_options(parser)
@@ -73,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
             if checkpoint is None:
                 raise LabelError(f'{config}: give its checkpoint too')
         model = PoseModel(read_config(config, args.cfg_options), checkpoint, 'cpu', 'torch')
-        boxes = WholeFrameBoxes() if args.whole_frame else PersonDetector(args.tiles)
+        boxes = WholeFrameBoxes() if args.whole_frame else PersonDetector()
         clips = cut_clips(model, args.clips, boxes, args.num)
         write(args, model, clips)
 

@@ -63,8 +63,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--det-checkpoint', help='weights of that detector')
     parser.add_argument('--det-every', type=int, default=5, help='detect every n-th frame (5)')
     parser.add_argument(
-        '--tiles', type=int, default=1, help='n x n tiles for the built-in detector: small people'
-    )
+        '--tiles', type=int, metavar='N',
+        help='detail of the built-in detector: of N x N tiles (one for every 1000 pixels)',
+    )  # fmt: skip
     parser.add_argument('--box-thr', type=float, help='lowest box score (detector 0.5, file 0.3)')
     out = parser.add_argument_group('results')
     out.add_argument('--out-json', metavar='FILE', help='poses in COCO form go here')
@@ -119,7 +120,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         value = getattr(args, name)
         if value is not None and value < 1:
             parser.error(f'--{name.replace("_", "-")} must be at least 1, got {value}')
-    if args.tiles > 8:
+    if args.tiles is not None and args.tiles > 8:
         parser.error(f'--tiles must not be above 8, got {args.tiles}: that is 64 times the work')
     if args.evidence < 0:
         parser.error(f'--evidence must not be negative, got {args.evidence}')
