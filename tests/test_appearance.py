@@ -144,3 +144,27 @@ def test_a_sure_box_goes_before_a_weak_one_of_the_same_person():
     )
     np.testing.assert_array_equal(located, half)
     assert scores.tolist() == [0.6]
+
+
+def test_a_box_that_ends_above_the_feet_rises_slowly_and_sinks_at_once():
+    _, poses, boxes = scene([(60, 20, RED, BLACK)])
+    scores = np.tile(np.linspace(0.5, 1, 9), (1, 1))
+    follower = BoxFollower(patience=1)
+
+    def look(height: float) -> float:
+        """Share of the height at which the box ends after a look that ends it at ``height``."""
+        found = boxes - np.array([0, 0, 0, (1 - height) * HEIGHT])
+        ((*_, end),), _ = follower.locate(look.frame, (320, 120), (found, np.ones(1)))
+        follower.learn(poses, scores)
+        look.frame += 1
+        return (end - boxes[0, 1]) / HEIGHT
+
+    look.frame = 0
+    assert look(1.0) == pytest.approx(1.0)
+    assert look(0.8) == pytest.approx(0.95)  # a quarter of the way up
+    assert look(0.8) == pytest.approx(0.9125)
+    assert look(1.0) == pytest.approx(1.0)
+    assert look(0.6) == pytest.approx(0.75)  # no more than a quarter of the box is missing
+    # Boxes that are the truth count as they are
+    follower, look.frame = BoxFollower(patience=0), 0
+    assert [look(1.0), look(0.8)] == pytest.approx([1.0, 0.8])

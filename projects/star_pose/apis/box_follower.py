@@ -14,6 +14,8 @@ _BELIEVED = 0.5  # share of the first score below which a pose that nobody confi
 _SAME_POSE = 0.6  # OKS from which two poses are the same one
 _SIGMA = 0.08  # of any joint, relative to the person's size
 _WEAK_MATCH = 0.3  # IoU from which a weak box confirms somebody
+_RISE = 0.25  # share of the way that the lower side of a box rises at a look
+_LEGS = 0.25  # of a box's height, the most that can be missing of it below
 _SAME_PERSON = 0.6  # share of overlap from which an old box is a new one's person seen twice
 
 
@@ -59,6 +61,18 @@ class _Person:
         return 1e-9 + float(
             np.linalg.norm(np.median((pose - self.last)[seen], axis=0) - self.velocity)
         )
+
+    def keep_feet(self, expected: np.ndarray) -> None:
+        """Let the lower side of the box rise slowly, and sink at once.
+
+        Where legs are hard to see, a detector's box ends above them now and then.
+
+        Args:
+            expected: (4,) the box that was expected here.
+        """
+        x1, y1, x2, y2 = self.box
+        kept = y2 + (1 - _RISE) * (expected[3] - y2)
+        self.box = np.array([x1, y1, x2, np.clip(kept, y2, y2 + _LEGS * (y2 - y1))])
 
     def learn(self, pose: np.ndarray, scores: np.ndarray) -> None:
         """Take the pose of the next frame."""
@@ -180,6 +194,8 @@ class BoxFollower:
                     if overlap[row, column] >= least:
                         new[column].last = before[row].last
                         new[column].velocity = before[row].velocity
+                        if self.patience:
+                            new[column].keep_feet(expected[row])
                         gone.discard(row)
                         counted.add(column)
             overlap = overlap[:, sorted(counted)]
