@@ -234,8 +234,10 @@ def accuracy(name: str = 'accuracy') -> str:
         'names are those of configs: `coco` stands before the frozen network, in `joint` the '
         'network learned too, ours from the adapted front end on, and in `labels` it went on from '
         'there with labels beside the teacher. What is shipped is halfway between the last two. '
-        'EDSR learned by pixels from 1875 x 16 of the same clips (`train_sr.py`). `synthetic` is '
-        '`labels` from MoveNet as published on, by the rendered half of the clips alone. '
+        'EDSR and SRResNet learned by pixels from 1875 x 16 of the same clips (`train_sr.py`). '
+        "`movenet-thunder_64x48_coco` went on from Lightning's front end and 375 x 16 more. "
+        '`synthetic` is `labels` from MoveNet as published on, by the rendered half of the clips '
+        'alone. '
     )
     return '\n\n'.join((markdown(head, rows), note + laid_out_by(result), trained_by(result)))
 
@@ -394,7 +396,7 @@ def render() -> str:
     parts = {
         'The shipped adapted weights, PCK of the torso': adaptation(),
         "The same before frozen networks (Lightning's front end after 1,875 steps of 16 clips, "
-        "Thunder's after 375 more)": adaptation('_frozen'),
+        "Thunder's after 1,875 more)": adaptation('_frozen'),
         "AP by PoseTrack's rules, rendered videos": posetrack_ap(),
         'The shipped weights on a real sequence by groups of joints, PCK@0.2': handball(),
         'Speed of the shipped models and the flagship, end to end, beside cascades': speed(
