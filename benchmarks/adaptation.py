@@ -7,7 +7,8 @@ The people are those of the validation files of ``clip_pool.py``, and the handba
 high-resolution crop, then the clip's middle frame enlarged; the shipped models see the clip. Both
 decode one frame's heatmaps, or those of five frames. In float32, without a flip test.
 
-``--weights`` measures another adapted model, such as one whose network is frozen, and it alone.
+``--weights`` measures another model, such as one whose network is frozen, or with ``--config`` a
+cascade, and it alone.
 """
 
 from __future__ import annotations
@@ -34,21 +35,25 @@ KINDS = ('clean', 'degraded')
 WEIGHTS = CONFIGS.parent / 'projects' / 'star_pose' / 'weights'
 
 
-def systems_of(network: str, adapted: str) -> dict[str, tuple[str, int, bool]]:
+def systems_of(
+    network: str, adapted: str, config: pathlib.Path | None = None
+) -> dict[str, tuple[pathlib.Path, int, bool]]:
     """Name to config, frames that it reads (0: the crop), and whether it is the adapted model."""
     title = f'MoveNet {network.title()}'
+    bicubic = CONFIGS / f'baselines/bicubic_movenet-{network}_64x48_coco.py'
+    config = config or CONFIGS / f'adapt/movenet-{network}_64x48_coco.py'
     return {
-        f'{title} on the 256x192 crop': (f'baselines/bicubic_movenet-{network}', 0, False),
-        f'bicubic, {title}, one frame': (f'baselines/bicubic_movenet-{network}', 1, False),
-        f'bicubic, {title}': (f'baselines/bicubic_movenet-{network}', NUM_FRAMES, False),
-        f'{adapted}, one frame': (f'adapt/movenet-{network}', WINDOW, True),
-        adapted: (f'adapt/movenet-{network}', NUM_FRAMES, True),
+        f'{title} on the 256x192 crop': (bicubic, 0, False),
+        f'bicubic, {title}, one frame': (bicubic, 1, False),
+        f'bicubic, {title}': (bicubic, NUM_FRAMES, False),
+        f'{adapted}, one frame': (config, WINDOW, True),
+        adapted: (config, NUM_FRAMES, True),
     }
 
 
-def build(config: str, num_frames: int, weights: pathlib.Path | None) -> torch.nn.Module:
+def build(config: pathlib.Path, num_frames: int, weights: pathlib.Path | None) -> torch.nn.Module:
     """Build a system, with the weights, or with the network's own where there are none."""
-    model_config = Config.fromfile(CONFIGS / f'{config}_64x48_coco.py').model
+    model_config = Config.fromfile(config).model
     if num_frames == 0:
         model_config.backbone.scale = model_config.head.scale = 1
     if num_frames > WINDOW:  # as in the config of evidence
@@ -93,7 +98,8 @@ def main() -> None:
     parser.add_argument('network', choices=('lightning', 'thunder'))
     parser.add_argument('--pool', type=pathlib.Path, help='folder of clip_pool.py')
     parser.add_argument('--handball', help='folder of the handball sequence')
-    parser.add_argument('--weights', type=pathlib.Path, help='of another adapted model')
+    parser.add_argument('--weights', type=pathlib.Path, help='of another model')
+    parser.add_argument('--config', type=pathlib.Path, help="that model's (configs/adapt/..._coco)")
     parser.add_argument('--title', help='how the tables call that model')
     parser.add_argument('--name', help='of the file under results/')
     args = parser.parse_args()
@@ -103,7 +109,7 @@ def main() -> None:
         parser.error('give at least one of --pool and --handball')
     adapted = f'star_pose_movenet-{args.network}'
     weights = args.weights or WEIGHTS / f'{adapted}_64x48.pth'
-    systems, scores = systems_of(args.network, args.title or adapted), {}
+    systems, scores = systems_of(args.network, args.title or adapted, args.config), {}
     for system, (config, num_frames, is_adapted) in systems.items():
         if args.weights and not is_adapted:
             continue  # stands beside the shipped model

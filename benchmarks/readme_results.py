@@ -273,14 +273,14 @@ def trained_by(result: dict) -> str:
     return '\n'.join(['Trained by:', '', *lines])
 
 
-def adaptation(state: str = '', one_frame: bool = True) -> str:
+def adaptation(names: tuple[str, ...] = ('lightning', 'thunder'), one_frame: bool = True) -> str:
     """PCK of the torso of what is shipped, beside bicubic and the high-resolution crop.
 
     Args:
-        state: Of another state of the models, as it ends the names of the result files.
+        names: How the names of the result files end; those of other models where they are given.
         one_frame: With the rows of one frame's heatmaps.
     """
-    results = [read(f'adaptation_{network}{state}') for network in ('lightning', 'thunder')]
+    results = [read(f'adaptation_{name}') for name in names]
     results = [result for result in results if result is not None]
     if not results:
         return MISSING
@@ -396,7 +396,10 @@ def render() -> str:
     parts = {
         'The shipped adapted weights, PCK of the torso': adaptation(),
         "The same before frozen networks (Lightning's front end after 1,875 steps of 16 clips, "
-        "Thunder's after 1,875 more)": adaptation('_frozen'),
+        "Thunder's after 1,875 more)": adaptation(('lightning_frozen', 'thunder_frozen')),
+        'The same where Lightning learned too, 600 steps of 16 clips, no labels': adaptation(
+            ('lightning_joint_bicubic', 'lightning_joint_edsr', 'lightning_joint')
+        ),
         "AP by PoseTrack's rules, rendered videos": posetrack_ap(),
         'The shipped weights on a real sequence by groups of joints, PCK@0.2': handball(),
         'Speed of the shipped models and the flagship, end to end, beside cascades': speed(
